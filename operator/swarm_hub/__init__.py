@@ -1,0 +1,1 @@
+"""The hub: the queue over HTTP and the model gateway."""

@@ -1,0 +1,289 @@
+"""The queue port: what every backend (Redis, memory) offers, and the frozen values it speaks.
+
+Three roles share one store: the operator administers it, the hub hands out work and money, the merger
+lands results. One contract suite (tests/contract) holds for every backend. All times are the server's, in
+seconds since the epoch; all money is integer micro-dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from swarmrun.core.task import (
+    ChangeSet,
+    Failure,
+    Frozen,
+    Lease,
+    Reply,
+    Specialization,
+    Task,
+    TaskState,
+    TaskType,
+)
+
+
+class RunState(StrEnum):
+    """Whether work may be claimed. Set by the operator, obeyed by every claim."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+class EmptyReason(StrEnum):
+    """Why a claim got nothing."""
+
+    NO_WORK = "no_work"
+    PAUSED = "paused"
+    BUDGET = "budget"
+    PROVIDER = "provider"
+    DONE = "done"
+
+
+class Claimed(Frozen):
+    """A lease with all that the agent needs to know of the task."""
+
+    lease: Lease
+    task: Task
+    #: Evidence of earlier attempts, oldest first, at most five.
+    failures: tuple[Failure, ...] = ()
+    #: fix_bug: change sets to apply below one's own work, oldest first.
+    stack: tuple[ChangeSet, ...] = ()
+    #: A person's hint, from a resolved escalation.
+    hint: str = ""
+
+
+class Empty(Frozen):
+    """No task now."""
+
+    reason: EmptyReason
+
+
+class Submission(Frozen):
+    """A change set that waits for the merger. `stack` lies beneath it and lands with it."""
+
+    task: Task
+    lease: Lease
+    change_set: ChangeSet
+    #: (task, lease, change set) below this one, oldest first: a fix lands together with what it fixes.
+    stack: tuple["Submission", ...] = ()
+    submitted_at: float = 0.0
+
+
+class TaskView(Frozen):
+    """One task as people see it."""
+
+    id: str
+    type: TaskType
+    title: str
+    state: TaskState
+    agent: str = ""
+    attempt: int = 0
+    failures: tuple[Failure, ...] = ()
+    fix_of: str | None = None
+    commit: str = ""
+    #: Seconds since the epoch; 0 when it has not happened.
+    claimed_at: float = 0.0
+    submitted_at: float = 0.0
+    finished_at: float = 0.0
+    cost_micro_usd: int = 0
+
+
+class AgentView(Frozen):
+    """One agent as people see it. `agent` is "agent-N", `pod` the pod's name."""
+
+    agent: str
+    pod: str
+    specialization: Specialization
+    task_id: str = ""
+    last_seen: float = 0.0
+    completed: int = 0
+    failed: int = 0
+
+
+class Activity(Frozen):
+    """One line of recent activity. `verb`: claimed, submitted, completed, failed, blocked, returned, fixing."""
+
+    at: float
+    agent: str
+    verb: str
+    task_id: str
+    title: str
+
+
+class Totals(Frozen):
+    """The ledger's sums. spent + reserved ≤ limit holds at all times."""
+
+    limit_micro_usd: int = 0
+    spent_micro_usd: int = 0
+    reserved_micro_usd: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    calls: int = 0
+    #: True after a refusal for lack of budget, until the limit rises.
+    exhausted: bool = False
+
+
+class TestTotals(Frozen):
+    """Figures of the last green gate run on the target branch."""
+
+    __test__ = False
+
+    passing: int = 0
+    total: int = 0
+    coverage_percent: float = 0.0
+    commit: str = ""
+
+
+class Signal(Frozen):
+    """A fact that hub or merger reports for the conditions: component state, reason, message."""
+
+    ok: bool
+    reason: str
+    message: str = ""
+
+
+class Snapshot(Frozen):
+    """All the operator needs to know of a run, read in one go."""
+
+    epoch: int
+    plan_hash: str
+    state: RunState
+    server_time: float
+    tasks: tuple[TaskView, ...]
+    agents: tuple[AgentView, ...]
+    activity: tuple[Activity, ...] = Field(max_length=20)
+    totals: Totals
+    tests: TestTotals
+    #: Keyed by component: "provider", "repository", "gates".
+    signals: Mapping[str, Signal]
+    #: JSON documents left by the merger for the report, e.g. {"code": {...}, "gates": {...}}.
+    documents: Mapping[str, Any]
+
+
+class ReserveOutcome(StrEnum):
+    """Answer to a reservation."""
+
+    RESERVED = "reserved"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    BUDGET = "budget"
+    PAUSED = "paused"
+
+
+class Usage(Frozen):
+    """What a provider reported for one call. Counts are tokens; input excludes cached reads and writes."""
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    cost_micro_usd: int = 0
+
+
+class QueueAdmin(Protocol):
+    """The operator's side."""
+
+    async def open(self, epoch: int) -> None:
+        """Plant the generation key and raise the fence to `epoch`. Lower epochs are ignored."""
+
+    async def generation(self) -> tuple[str, int] | None:
+        """Return (server run id, epoch) as planted, or None when the store has lost it."""
+
+    async def enqueue(
+        self, tasks: Sequence[Task], *, plan_hash: str, max_attempts: int, landed: Mapping[str, str]
+    ) -> int:
+        """Add tasks, idempotent by id; `landed` maps ids already on the branch to their commit. Returns how many were new."""
+
+    async def set_state(self, state: RunState) -> None:
+        """Let work be claimed, or not."""
+
+    async def set_limit(self, limit_micro_usd: int) -> None:
+        """Set the budget; a higher limit clears `Totals.exhausted`. Never lowers below spent + reserved."""
+
+    async def reap(self, *, limit: int = 100) -> int:
+        """Return expired leases to READY, expired reservations to spent; spends no attempt. Returns how many."""
+
+    async def resolve(self, task_id: str, action: str, hint: str = "") -> Reply:
+        """Answer an escalation: `retry` (BLOCKED → READY, failures reset), `skip` (→ SKIPPED)."""
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything."""
+
+    async def purge(self) -> int:
+        """Delete every key of the run, in bounded batches. Returns how many."""
+
+
+class WorkQueue(Protocol):
+    """The hub's side: claims and money."""
+
+    async def register(self, pod: str) -> AgentView:
+        """Give the pod the lowest free index, idempotent; indexes of pods unseen for 120 s are free again."""
+
+    async def claim(self, pod: str, *, ttl_seconds: int) -> Claimed | Empty:
+        """Take the best task for the pod's specialization: affinity first, else any. One script."""
+
+    async def wait(self, pod: str, *, timeout_seconds: float) -> None:
+        """Return when work may have appeared, or at the timeout. A hint: claim anyway."""
+
+    async def heartbeat(self, lease: Lease) -> Reply:
+        """Prolong the lease by its ttl."""
+
+    async def submit(self, lease: Lease, change_set: ChangeSet) -> Reply:
+        """Store the change set and end the lease, in one script."""
+
+    async def fail(self, lease: Lease, failure: Failure) -> Reply:
+        """End the lease with evidence: READY again, or BLOCKED when attempts are exhausted."""
+
+    async def release(self, lease: Lease, reason: str) -> Reply:
+        """Give the claim back; spends no attempt."""
+
+    async def reserve(
+        self, call_id: str, lease: Lease, *, worst_micro_usd: int, model: str, ttl_seconds: int
+    ) -> ReserveOutcome:
+        """Hold the worst case of a call, if the lease is live and the budget bears it."""
+
+    async def settle(self, call_id: str, usage: Usage | None) -> Reply:
+        """Replace the hold by the real cost; None (usage unknown) turns the whole hold into spent."""
+
+    async def cancel_reservation(self, call_id: str) -> Reply:
+        """Drop the hold of a call that never reached the provider."""
+
+    async def signal(self, component: str, signal: Signal) -> None:
+        """Report a component's state. A provider signal with ok=False stops claims (reason `provider`)."""
+
+    async def totals(self) -> Totals:
+        """Read the ledger."""
+
+
+class MergeQueue(Protocol):
+    """The merger's side."""
+
+    async def submissions(self, *, limit: int, timeout_seconds: float) -> Sequence[Submission]:
+        """Wait for up to `timeout_seconds`, then return the oldest waiting submissions without removing them."""
+
+    async def land(self, submission: Submission, commits: Mapping[str, str]) -> Reply:
+        """COMPLETED for the submission and its stack (`commits`: task id → commit); dependents may become READY."""
+
+    async def reject(self, submission: Submission, failure: Failure, fix: Task | None) -> Reply:
+        """Gate red. First red of a task: FIXING, and `fix` is enqueued READY. Red of a fix: one more failure of
+        its target, the fix is READY again with the evidence. Target's failures ≥ max_attempts: BLOCKED, its fix SKIPPED.
+        With fix=None the task goes to READY (or BLOCKED) with the evidence."""
+
+    async def send_back(self, submission: Submission, reason: str) -> Reply:
+        """READY again without spending an attempt (base vanished, infrastructure)."""
+
+    async def record_tests(self, totals: TestTotals) -> None:
+        """Keep the figures of a green gate run."""
+
+    async def put_document(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a JSON document for the report, ≤ 64 KiB."""
+
+    async def signal(self, component: str, signal: Signal) -> None:
+        """Report a component's state."""
