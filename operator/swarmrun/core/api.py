@@ -1,0 +1,353 @@
+"""The Kubernetes API of the product: `SwarmRun` as it is written by people.
+
+One source for three things: validation of manifests in the CLI and the operator, the CRD's OpenAPI schema
+(`swarmrun.core.crd`), and its field descriptions (`kubectl explain`), which are the docstrings below.
+Conventions: Kubernetes API conventions (sig-architecture), names of batch/v1 Job where a field means the same.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from swarmrun.core.task import TaskType
+
+GROUP: Final = "swarmrun.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+#: Longest run name: child names add up to nine characters and must stay DNS labels (RFC 1123).
+MAX_NAME: Final = 40
+#: Largest spec as JSON. etcd takes more, but every watcher and annotation has to carry it.
+MAX_SPEC_BYTES: Final = 128 * 1024
+
+USD_PATTERN: Final = r"^(0|[1-9][0-9]{0,6})(\.[0-9]{1,6})?$"
+#: https, ssh, scp form, or plain http to a Service inside the cluster; no user:password, no options, no helpers.
+URL_PATTERN: Final = (
+    r"^(https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+"
+    r"|ssh://([A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+"
+    r"|[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~/][A-Za-z0-9._~/-]*"
+    r"|http://[a-z0-9][a-z0-9.-]*\.svc(\.cluster\.local)?(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+)$"
+)
+BRANCH_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$"
+MODEL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
+NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
+
+
+def rule(expression: str, message: str, **more: str) -> dict[str, str]:
+    """Write one CEL validation rule of the CRD."""
+    return {"rule": expression, "message": message, **more}
+
+
+def with_rules(*rules: dict[str, str]) -> dict[str, Any]:
+    """Attach CEL rules to a schema node."""
+    return {"x-kubernetes-validations": list(rules)}
+
+
+class Spec(BaseModel):
+    """Base of everything a person writes: camelCase, unknown keys refused, docstrings are descriptions."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
+SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=KEY_PATTERN)]
+ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=MODEL_PATTERN)]
+Usd = Annotated[
+    int | str,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": USD_PATTERN, "maxLength": 14}),
+]
+
+
+class SecretKeyRef(Spec):
+    """A key of a Secret in the run's own namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+    key: SecretKey = "api-key"
+    """Key within the Secret."""
+
+
+class SecretRef(Spec):
+    """A Secret in the run's own namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class ConfigMapKeyRef(Spec):
+    """A key of a ConfigMap in the run's own namespace."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    key: SecretKey = "project.yaml"
+    """Key within the ConfigMap."""
+
+
+class Price(Spec):
+    """Price of one model in US dollars per million tokens; wins over the built-in table."""
+
+    model: ModelName
+    """Model that this price is for."""
+    input_usd: Usd = Field(alias="inputUSD")
+    """Price of a million input tokens. 0 is allowed, for a local model."""
+    output_usd: Usd = Field(alias="outputUSD")
+    """Price of a million output tokens. 0 is allowed, for a local model."""
+    cache_read_usd: Usd | None = Field(default=None, alias="cacheReadUSD")
+    """Price of a million input tokens read from the provider's cache. Defaults to inputUSD."""
+    cache_write_usd: Usd | None = Field(default=None, alias="cacheWriteUSD")
+    """Price of a million input tokens written to the provider's cache. Defaults to inputUSD."""
+
+
+class Provider(Spec):
+    """Where model calls go and which credential they carry."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            rule(
+                "self.type != 'OpenAICompatible' || has(self.baseURL)",
+                "must be set for type OpenAICompatible, such as http://ollama.models.svc:11434/v1",
+                fieldPath=".baseURL",
+            )
+        )
+    )
+    type: Literal["OpenAI", "Anthropic", "OpenAICompatible"]
+    """API dialect: OpenAI, Anthropic, or OpenAICompatible (Ollama, vLLM and the like, with baseURL)."""
+    base_url: str | None = Field(
+        default=None, alias="baseURL", max_length=512, pattern=r"^https?://[^\s@?#]+[^\s@?#/]$"
+    )
+    """Base URL of the API without trailing slash. Required for OpenAICompatible, where it usually ends in /v1."""
+    credentials_secret_ref: SecretKeyRef | None = None
+    """Secret key that holds the provider's API key. Only the run's hub mounts it. Omit it for a server that needs none."""
+    prices: list[Price] = Field(
+        default=[],
+        max_length=50,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["model"]},
+    )
+    """Prices of models that the built-in table lacks or has wrong. A model without any price is refused."""
+
+
+class Repository(Spec):
+    """The git repository that the swarm builds in. Only the run's merger can push to it."""
+
+    url: str = Field(min_length=1, max_length=512, pattern=URL_PATTERN)
+    """URL: https://host/path, ssh://user@host/path or user@host:path; http:// only for hosts ending in .svc. No password inside."""
+    branch: str = Field(
+        default="main",
+        min_length=1,
+        max_length=200,
+        pattern=BRANCH_PATTERN,
+        json_schema_extra=with_rules(
+            rule(
+                "!self.contains('..') && !self.contains('//') && !self.endsWith('/') && !self.endsWith('.lock')",
+                "must be a valid branch name: no '..', no '//', no trailing '/' or '.lock'",
+            )
+        ),
+    )
+    """Target branch. It must exist, unless the repository is empty."""
+    credentials_secret_ref: SecretRef | None = None
+    """Secret with ssh-privatekey (and known_hosts) or username and password. Only the merger mounts it."""
+
+
+class Budget(Spec):
+    """Limits that no run exceeds. Each model call reserves its worst case first."""
+
+    max_cost_usd: Usd = Field(
+        alias="maxCostUSD",
+        json_schema_extra=with_rules(
+            rule(
+                "!(type(self) == int) || (int(self) > 0 && int(self) <= 9999999)",
+                'must be greater than 0 and at most 9999999, such as "150.00"',
+            ),
+            rule(
+                "!(type(self) == string) || string(self).matches('[1-9]')",
+                'must be greater than 0, such as "150.00"',
+            ),
+        ),
+    )
+    """Most US dollars the run may spend on model calls, such as "150.00" or 25. It may only rise; raising it resumes a run that stopped for lack of budget."""
+    max_tokens: int | None = Field(default=None, ge=1, le=100_000_000_000)
+    """Most tokens, input and output together, the run may use."""
+    fix_reserve_percent: int = Field(default=10, ge=0, le=90)
+    """Share of maxCostUSD kept for fix_bug tasks, in percent."""
+
+
+class ModelPolicy(Spec):
+    """Which model does which work."""
+
+    by_task_type: dict[TaskType, ModelName] = Field(default={}, max_length=8)
+    """Model per task type; others use spec.model."""
+    escalation: list[ModelName] = Field(default=[], max_length=5)
+    """Stronger models for later attempts: the second attempt uses the first entry, and so on."""
+
+
+class ProjectFrom(Spec):
+    """A project specification kept outside the resource."""
+
+    config_map_key_ref: ConfigMapKeyRef
+    """ConfigMap key that holds the project specification as YAML."""
+
+
+class Gates(Spec):
+    """Changes to the profile's gates."""
+
+    commands: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(default=[], max_length=20)
+    """Further commands that must end with 0, run after the profile's own, without a shell."""
+    coverage_percent: int | None = Field(default=None, ge=0, le=100)
+    """Least test coverage in percent that the finished project must have. Defaults to what the specification asks for."""
+
+
+class Sandbox(Spec):
+    """Where model-written code runs."""
+
+    image: str | None = Field(default=None, min_length=1, max_length=512)
+    """Toolchain image for sandbox and gates; it needs python3 and what the project builds with."""
+
+
+class ResourceList(Spec):
+    """Compute resources of one container."""
+
+    cpu: str | None = Field(default=None, max_length=20, pattern=r"^[0-9]+(\.[0-9]+)?m?$")
+    """CPU, such as 500m or 2."""
+    memory: str | None = Field(
+        default=None, max_length=20, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+    )
+    """Memory, such as 512Mi."""
+
+
+class ResourceRequirements(Spec):
+    """Requests and limits of one container."""
+
+    requests: ResourceList | None = None
+    """Least resources the container is scheduled with."""
+    limits: ResourceList | None = None
+    """Most resources the container may use."""
+
+
+class Toleration(Spec):
+    """A taint the agents tolerate; fields as in core/v1 Toleration."""
+
+    key: str | None = Field(default=None, max_length=316)
+    """Taint key; empty matches all keys."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """How key and value relate."""
+    value: str | None = Field(default=None, max_length=63)
+    """Taint value for operator Equal."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Taint effect; empty matches all effects."""
+
+
+class Agents(Spec):
+    """Knobs of the agent pods."""
+
+    resources: ResourceRequirements | None = None
+    """Resources of the worker container."""
+    sandbox_resources: ResourceRequirements | None = None
+    """Resources of the sandbox container, which runs the project's checks."""
+    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(default={}, max_length=20)
+    """Labels a node must have."""
+    tolerations: list[Toleration] = Field(default=[], max_length=20)
+    """Taints the pods tolerate."""
+    runtime_class_name: ObjectName | None = None
+    """RuntimeClass of pods that run model-written code, such as gvisor."""
+    priority_class_name: ObjectName | None = None
+    """PriorityClass of the agent pods."""
+    image_pull_secrets: list[SecretRef] = Field(default=[], max_length=10)
+    """Secrets for pulling images."""
+
+
+_SPEC_RULES = with_rules(
+    rule("has(self.project) != has(self.projectFrom)", "must have exactly one of project and projectFrom"),
+    rule(
+        "self.repository.url == oldSelf.repository.url",
+        "must not change once set; create another SwarmRun for another repository",
+        fieldPath=".repository.url",
+    ),
+    rule(
+        "(has(self.repository.branch) ? self.repository.branch : 'main') == (has(oldSelf.repository.branch) ? oldSelf.repository.branch : 'main')",
+        "must not change once set; create another SwarmRun for another branch",
+        fieldPath=".repository.branch",
+    ),
+    rule(
+        "quantity(string(self.budget.maxCostUSD)).compareTo(quantity(string(oldSelf.budget.maxCostUSD))) >= 0",
+        "must not be lowered; suspend or cancel the run to stop spending",
+        fieldPath=".budget.maxCostUSD",
+    ),
+    rule(
+        "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
+        "must not be taken back; create another SwarmRun",
+        fieldPath=".cancel",
+    ),
+)
+
+
+class SwarmRunSpec(Spec):
+    """What to build, with which model, where, and for how much."""
+
+    model_config = ConfigDict(json_schema_extra=_SPEC_RULES)
+
+    num_agents: int = Field(default=4, ge=1, le=500)
+    """Number of agent pods, 1 to 500; kubectl scale changes it. To stop all work set suspend."""
+    model: ModelName
+    """Model that writes the code, such as gpt-4-turbo or claude-sonnet-5.5."""
+    model_policy: ModelPolicy | None = None
+    """Other models for some task types or for later attempts."""
+    provider: Provider
+    """Model provider."""
+    repository: Repository
+    """Repository to build in."""
+    budget: Budget
+    """Spending limits."""
+    project: dict[str, Any] | None = Field(
+        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+    )
+    """The project specification, pasted as it is: project_name, architecture, resources, requirements. Exactly one of project and projectFrom."""
+    project_from: ProjectFrom | None = None
+    """Where the project specification is kept, instead of project."""
+    max_attempts: int = Field(default=3, ge=1, le=10)
+    """Judged failures after which a task is blocked and a SwarmEscalation asks a person."""
+    task_timeout_seconds: int = Field(default=900, ge=30, le=86_400)
+    """Longest time of one attempt, in seconds."""
+    active_deadline_seconds: int | None = Field(default=None, ge=60, le=31_536_000)
+    """Longest time of the whole run, in seconds from its start; then the run fails."""
+    suspend: bool = False
+    """True stops new claims and scales the agents to zero; nothing is lost. False goes on."""
+    cancel: bool = False
+    """True ends the run for good. What is on the branch stays."""
+    approval: Literal["None", "Plan"] = "None"
+    """Plan: wait for the annotation swarmrun.dev/approved-plan with the plan's hash before any work."""
+    ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=31_536_000)
+    """Seconds after which a finished run deletes itself. Unset: never (GitOps would create it again)."""
+    gates: Gates | None = None
+    """Changes to the profile's gates."""
+    sandbox: Sandbox | None = None
+    """Where model-written code runs."""
+    agents: Agents | None = None
+    """Knobs of the agent pods."""
+
+
+class SwarmEscalationSpec(Spec):
+    """A task that needs a person, with the evidence, and the person's answer."""
+
+    run_name: ObjectName
+    """The SwarmRun this belongs to."""
+    task_id: str = Field(min_length=1, max_length=120)
+    """The blocked task."""
+    title: str = Field(default="", max_length=200)
+    """What the task was to do."""
+    reason: str = Field(default="", max_length=64)
+    """Why it is blocked, in one CamelCase word."""
+    evidence: list[Annotated[str, Field(max_length=4000)]] = Field(default=[], max_length=10)
+    """What the failed attempts printed, oldest first."""
+    resolution: Literal["Retry", "Skip", "Fail"] | None = None
+    """The answer: Retry with a fresh set of attempts, Skip the task, or Fail the run."""
+    hint: str | None = Field(default=None, max_length=2000)
+    """Words for the next prompt, with resolution Retry."""
