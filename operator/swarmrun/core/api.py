@@ -7,11 +7,14 @@ Conventions: Kubernetes API conventions (sig-architecture), names of batch/v1 Jo
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from swarmrun.core.money import parse_usd
 from swarmrun.core.task import TaskType
 
 GROUP: Final = "swarmrun.dev"
@@ -30,6 +33,7 @@ URL_PATTERN: Final = (
     r"|[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~/][A-Za-z0-9._~/-]*"
     r"|http://[a-z0-9][a-z0-9.-]*\.svc(\.cluster\.local)?(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+)$"
 )
+BASE_URL_PATTERN: Final = r"^https?://[^ \t\r\n@?#]+[^ \t\r\n@?#/]$"
 BRANCH_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$"
 MODEL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -46,6 +50,21 @@ def with_rules(*rules: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(rules)}
 
 
+def explained(pattern: str, message: str, *rules: dict[str, str]) -> Callable[[dict[str, Any]], None]:
+    """Turn a field's pattern into a CEL rule: the API server's own pattern error only quotes the expression."""
+
+    def extra(schema: dict[str, Any]) -> None:
+        schema.pop("pattern", None)
+        expression = f"self.matches({json.dumps(pattern)})"
+        schema.update(with_rules(rule(expression, message), *rules))
+
+    return extra
+
+
+def _is_usd(operand: str) -> str:
+    return f"string({operand}).matches({json.dumps(USD_PATTERN)})"
+
+
 class Spec(BaseModel):
     """Base of everything a person writes: camelCase, unknown keys refused, docstrings are descriptions."""
 
@@ -58,12 +77,58 @@ class Spec(BaseModel):
     )
 
 
+def _usd(value: int | str) -> int | str:
+    parse_usd(value)
+    return value
+
+
+def _positive_usd(value: int | str) -> int | str:
+    if parse_usd(value) <= 0:
+        raise ValueError('must be greater than 0, such as "150.00"')
+    return value
+
+
+_USD_MESSAGE: Final = 'must be a decimal number of US dollars with at most 6 decimals, such as "150.00" or 25'
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=KEY_PATTERN)]
-ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=MODEL_PATTERN)]
+ModelName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=MODEL_PATTERN,
+        json_schema_extra=explained(
+            MODEL_PATTERN, "must be a model name of letters, digits and . _ : / @ -, such as gpt-4-turbo"
+        ),
+    ),
+]
 Usd = Annotated[
     int | str,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": USD_PATTERN, "maxLength": 14}),
+    AfterValidator(_usd),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 14,
+            **with_rules(rule(_is_usd("self"), _USD_MESSAGE)),
+        }
+    ),
+]
+PositiveUsd = Annotated[
+    int | str,
+    AfterValidator(_positive_usd),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 14,
+            **with_rules(
+                rule(_is_usd("self"), _USD_MESSAGE),
+                rule(
+                    "!string(self).matches('^-?[0.]*$')",
+                    'must be greater than 0, such as "150.00"; suspend the run to stop spending',
+                ),
+            ),
+        }
+    ),
 ]
 
 
@@ -122,7 +187,14 @@ class Provider(Spec):
     type: Literal["OpenAI", "Anthropic", "OpenAICompatible"]
     """API dialect: OpenAI, Anthropic, or OpenAICompatible (Ollama, vLLM and the like, with baseURL)."""
     base_url: str | None = Field(
-        default=None, alias="baseURL", max_length=512, pattern=r"^https?://[^\s@?#]+[^\s@?#/]$"
+        default=None,
+        alias="baseURL",
+        max_length=512,
+        pattern=BASE_URL_PATTERN,
+        json_schema_extra=explained(
+            BASE_URL_PATTERN,
+            "must be an http or https URL without credentials, query or trailing slash, such as https://llm.example.com/v1",
+        ),
     )
     """Base URL of the API without trailing slash. Required for OpenAICompatible, where it usually ends in /v1."""
     credentials_secret_ref: SecretKeyRef | None = None
@@ -138,18 +210,29 @@ class Provider(Spec):
 class Repository(Spec):
     """The git repository that the swarm builds in. Only the run's merger can push to it."""
 
-    url: str = Field(min_length=1, max_length=512, pattern=URL_PATTERN)
+    url: str = Field(
+        min_length=1,
+        max_length=512,
+        pattern=URL_PATTERN,
+        json_schema_extra=explained(
+            URL_PATTERN,
+            "must be https://host/path, ssh://user@host/path, user@host:path, or http:// to a host ending in .svc; "
+            "credentials belong into credentialsSecretRef",
+        ),
+    )
     """URL: https://host/path, ssh://user@host/path or user@host:path; http:// only for hosts ending in .svc. No password inside."""
     branch: str = Field(
         default="main",
         min_length=1,
         max_length=200,
         pattern=BRANCH_PATTERN,
-        json_schema_extra=with_rules(
+        json_schema_extra=explained(
+            BRANCH_PATTERN,
+            "must be a branch name of letters, digits and . _ / -, not starting with - or /",
             rule(
                 "!self.contains('..') && !self.contains('//') && !self.endsWith('/') && !self.endsWith('.lock')",
                 "must be a valid branch name: no '..', no '//', no trailing '/' or '.lock'",
-            )
+            ),
         ),
     )
     """Target branch. It must exist, unless the repository is empty."""
@@ -160,19 +243,7 @@ class Repository(Spec):
 class Budget(Spec):
     """Limits that no run exceeds. Each model call reserves its worst case first."""
 
-    max_cost_usd: Usd = Field(
-        alias="maxCostUSD",
-        json_schema_extra=with_rules(
-            rule(
-                "!(type(self) == int) || (int(self) > 0 && int(self) <= 9999999)",
-                'must be greater than 0 and at most 9999999, such as "150.00"',
-            ),
-            rule(
-                "!(type(self) == string) || string(self).matches('[1-9]')",
-                'must be greater than 0, such as "150.00"',
-            ),
-        ),
-    )
+    max_cost_usd: PositiveUsd = Field(alias="maxCostUSD")
     """Most US dollars the run may spend on model calls, such as "150.00" or 25. It may only rise; raising it resumes a run that stopped for lack of budget."""
     max_tokens: int | None = Field(default=None, ge=1, le=100_000_000_000)
     """Most tokens, input and output together, the run may use."""
@@ -277,7 +348,7 @@ _SPEC_RULES = with_rules(
         fieldPath=".repository.branch",
     ),
     rule(
-        "quantity(string(self.budget.maxCostUSD)).compareTo(quantity(string(oldSelf.budget.maxCostUSD))) >= 0",
+        "!isQuantity(string(self.budget.maxCostUSD)) || quantity(string(self.budget.maxCostUSD)).compareTo(quantity(string(oldSelf.budget.maxCostUSD))) >= 0",
         "must not be lowered; suspend or cancel the run to stop spending",
         fieldPath=".budget.maxCostUSD",
     ),

@@ -61,7 +61,7 @@ def _without_null(node: Json) -> Json:
     if len(options) == 1:
         return {**options[0], **rest}
     if {o.get("type") for o in options} == {"integer", "string"}:
-        strings = next((o for o in options if o.get("type") == "string"), {})
+        strings: Json = next((o for o in options if o.get("type") == "string"), {})
         return {
             **{k: v for k, v in strings.items() if k != "type"},
             **rest,
