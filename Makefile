@@ -1,0 +1,72 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+PY := .venv/bin/python
+export PYTHONPATH := hack/cluster:hack/demo
+export PATH := $(CURDIR)/build/tools/bin:$(PATH)
+SOURCES := operator agent_image hack tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install Debian packages (as root), the virtual environment and Node.js
+	@hack/setup
+
+demo: setup ## Build the Task Management API with a swarm, on a real node or the cluster of KUBECONFIG
+	@$(PY) -m swarmdemo $(DEMO_FLAGS)
+
+demo-small: setup ## The same with a small example, in about two minutes
+	@$(PY) -m swarmdemo --example notes-api --namespace swarmrun-notes $(DEMO_FLAGS)
+
+test: setup check unit controlplane e2e ## Everything that CI runs
+
+check: lint types contracts drift ## Static checks only
+
+lint: ## ruff, yamllint, shell
+	@.venv/bin/ruff check $(SOURCES)
+	@.venv/bin/ruff format --check $(SOURCES)
+	@.venv/bin/yamllint -s .
+
+types: ## mypy, strict
+	@.venv/bin/mypy $(SOURCES)
+
+contracts: ## import-linter: layers and purity
+	@.venv/bin/lint-imports
+
+drift: ## Generated files equal their sources
+	@$(PY) hack/crds/generate.py --check
+
+unit: ## Unit, contract and Redis tests
+	@$(PY) -m pytest -q -m "not controlplane and not node" -n 2 --dist loadgroup tests $(PYTEST_FLAGS)
+
+controlplane: ## API-level tests on a real control plane
+	@hack/cluster/cluster build kubernetes helm >/dev/null
+	@$(PY) -m pytest -q -m controlplane tests $(PYTEST_FLAGS)
+
+e2e: ## One run on the real node, with seeded faults
+	@$(PY) -m pytest -q -m node -s tests/e2e $(PYTEST_FLAGS)
+
+bench-run: setup ## Latencies, memory and scheduling efficiency of a real run
+	@$(PY) -m swarmbench $(BENCH_FLAGS)
+
+crds: ## Write the CRDs from the models
+	@$(PY) hack/crds/generate.py
+
+lock: ## Pin all dependencies anew
+	@hack/lock
+
+images: setup ## Build all images
+	@$(PY) -c 'from swarmdemo import images; print(*images.build_all("localhost", public_bases=False).all, sep="\n")'
+
+chart: ## Lint and render the chart
+	@hack/cluster/cluster build helm >/dev/null
+	@PATH="$$(hack/cluster/cluster path):$$PATH" helm lint --strict helm/swarmrun-operator
+	@PATH="$$(hack/cluster/cluster path):$$PATH" helm template swarmrun helm/swarmrun-operator >/dev/null
+
+clean-cluster: ## Remove every cluster that demo and tests have left
+	@python3 hack/cluster/cluster clean
+
+clean: clean-cluster ## Remove the virtual environment and build results as well
+	@rm -rf .venv build
