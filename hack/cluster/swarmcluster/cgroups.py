@@ -34,7 +34,7 @@ def hierarchies(root: Path = ROOT) -> list[Path]:
         "blkio",
         "systemd",
     )
-    found = {(root / name).resolve() for name in (*names, "net_cls", "net_prio", "perf_event")}
+    found = {(root / name).resolve() for name in (*names, "net_cls", "net_prio", "perf_event", "unified")}
     return sorted(path for path in found if path.is_dir())
 
 

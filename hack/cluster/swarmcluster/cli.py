@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swarmcluster import api, build, down, images, packages, paths, preflight, status
+from swarmcluster import api, build, down, enforcer, images, packages, paths, preflight, status
 from swarmcluster.errors import ClusterError, UsageError
 from swarmcluster.progress import say
 
@@ -98,6 +99,11 @@ def _image(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _enforce(arguments: argparse.Namespace) -> int:
+    enforcer.enforce(api.existing(arguments.name, arguments.state))
+    return 0
+
+
 def _setup_packages(_: argparse.Namespace) -> int:
     packages.install_missing()
     return 0
@@ -144,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
         "--context", type=Path, default=Path(), help="the build context (default: this folder)"
     )
     image.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    add("enforce-policies", _enforce, "enforce NetworkPolicies; run by `up` inside the node", named=True)
     add("setup-packages", _setup_packages, "install the Debian packages that the node needs")
     return root
 
@@ -163,6 +170,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return handler(arguments)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

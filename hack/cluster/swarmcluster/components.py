@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from swarmcluster.paths import HACK_DIR
 from swarmcluster.state import Cluster
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager")
-NODE = (*CONTROL_PLANE, "containerd", "kube-scheduler", "kubelet", "kube-proxy")
+NODE = (*CONTROL_PLANE, "containerd", "kube-scheduler", "kubelet", "kube-proxy", "network-policies")
 
 
 def names(cluster: Cluster) -> tuple[str, ...]:
@@ -101,6 +103,8 @@ def command(cluster: Cluster, name: str, binaries: Path) -> list[str]:
         name: one of `names(cluster)`.
         binaries: the folder of the Kubernetes binaries.
     """
+    if name == "network-policies":
+        return [sys.executable, str(HACK_DIR / "cluster"), "enforce-policies", "--state", str(cluster.state)]
     if name == "containerd":
         return ["containerd", f"--config={cluster.state}/containerd.toml", "--log-level=warn"]
     renderers: dict[str, Callable[[Cluster], list[str]]] = {

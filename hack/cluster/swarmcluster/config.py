@@ -86,7 +86,7 @@ def cni(cluster: Cluster) -> str:
         {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
     ]
     return json.dumps(
-        {"cniVersion": "0.4.0", "name": f"swarmrun-{cluster.name}", "plugins": plugins}, indent=1
+        {"cniVersion": "0.4.0", "name": cluster.network.namespace, "plugins": plugins}, indent=1
     )
 
 
@@ -108,7 +108,7 @@ def kubelet(cluster: Cluster, *, resolv_conf: str) -> str:
         "tlsCertFile": f"{cluster.pki}/kubelet.crt",
         "tlsPrivateKeyFile": f"{cluster.pki}/kubelet.key",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{cluster.node}",
+        "cgroupRoot": f"/{cluster.network.namespace}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "containerRuntimeEndpoint": f"unix://{cluster.containerd_socket}",

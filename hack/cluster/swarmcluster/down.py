@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from swarmcluster.shell import run
 from swarmcluster.state import Cluster
 
 LOCK_SECONDS = 900.0
+GRACE_SECONDS = 1.0  # their data is deleted next: nothing needs a long goodbye
 CONTAINER_LOGS = Path("/var/log/containers")
 CNI_RESULTS = Path("/var/lib/cni/results")
 
@@ -41,7 +43,7 @@ def remove(folder: Path) -> None:
     """Do the work of `down`; the caller holds the cluster's lock."""
     cluster = state.load(folder)
     with step("stop processes"):
-        process.stop(list(reversed(state.load_processes(folder).values())))
+        process.stop(list(state.load_processes(folder).values()), grace=GRACE_SECONDS)
     if cluster is not None and cluster.slot is not None:
         _remove_node(cluster)
     if folder.exists():
@@ -50,7 +52,7 @@ def remove(folder: Path) -> None:
 
 def _remove_node(cluster: Cluster) -> None:
     with step("remove containers, mounts and network"):
-        left = cgroups.destroy(cluster.node)
+        left = cgroups.destroy(cluster.network.namespace)
         if left:
             raise ClusterError(f"processes {left} of cluster {cluster.name!r} did not end; try `down` again")
         unmount_below(cluster.state)
@@ -84,9 +86,12 @@ def _forget_traces(cluster: Cluster) -> None:
         for link in CONTAINER_LOGS.iterdir():
             if link.is_symlink() and cluster.state in link.readlink().parents:
                 link.unlink()
-    for result in CNI_RESULTS.glob(f"{cluster.node}-*-eth0"):
-        if f'"{cluster.run}/cni"' in result.read_text(errors="replace"):
+    pods = re.compile(rf"{re.escape(cluster.network.namespace)}-([0-9a-f]{{64}})-eth0")
+    for result in CNI_RESULTS.glob("*-eth0"):
+        pod = pods.fullmatch(result.name)
+        if pod is not None:
             result.unlink()
+            (CNI_RESULTS / f"cni-loopback-{pod[1]}-lo").unlink(missing_ok=True)
 
 
 def clean() -> list[str]:

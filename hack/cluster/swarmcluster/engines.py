@@ -72,5 +72,5 @@ def export_command(engine: str, image: str, archive: Path) -> list[str]:
     if engine == "docker":
         return ["docker", "save", "-o", str(archive), image]
     if engine == "podman":
-        return ["podman", "save", "--format", "oci-archive", "-o", str(archive), image]
-    return ["buildah", "push", "--quiet", "--disable-compression", image, f"oci-archive:{archive}:{image}"]
+        return ["podman", "save", "-o", str(archive), image]
+    return ["buildah", "push", "--quiet", "--disable-compression", image, f"docker-archive:{archive}:{image}"]

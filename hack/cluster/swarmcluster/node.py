@@ -43,7 +43,7 @@ def snapshotter(folder: Path, mounts: str) -> str:
 def prepare(cluster: Cluster) -> None:
     """Make the node's network, cgroup and configuration files."""
     netns.create(cluster.network)
-    cgroups.create(cluster.node)
+    cgroups.create(cluster.network.namespace)
     for folder in (
         cluster.run / "cni",
         cluster.state / "cni",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,9 @@ def one(folder: Path) -> list[Report]:
 
 
 def every() -> list[Report]:
-    """Return the reports of this user's clusters and of every registered node."""
-    folders = {path.parent for path in clusters_dir().glob(f"*/{state.FACTS}")} | set(
-        slots.registered().values()
-    )
+    """Return the reports of this user's clusters and of every registered node that this user may read."""
+    nodes = {folder for folder in slots.registered().values() if os.access(folder / state.FACTS, os.R_OK)}
+    folders = {path.parent for path in clusters_dir().glob(f"*/{state.FACTS}")} | nodes
     return [report for folder in sorted(folders) for report in one(folder)]
 
 

@@ -29,6 +29,7 @@ from swarmcluster.progress import say, step
 from swarmcluster.state import Cluster, Ports
 
 LOCK_SECONDS = 900.0
+KUBELET_PORT = 10250
 START_SECONDS = {"kube-apiserver": 120.0}
 DEFAULT_START_SECONDS = 60.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -127,6 +128,7 @@ def _undone(folder: Path, *, new: bool) -> Iterator[None]:
             if isinstance(error, ClusterError):
                 _keep_logs(folder)
             remove(folder)
+            folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
         else:
             now = state.load_processes(folder)
             process.stop([found for name, found in now.items() if before.get(name) != found])
@@ -191,7 +193,7 @@ def _run(cluster: Cluster, name: str, binaries: Path, api: ready.Api) -> None:
     checks: dict[str, Callable[[], bool]] = {
         "kube-apiserver": api.ready,
         "containerd": lambda: ready.socket_accepts(cluster.containerd_socket),
-        "kubelet": lambda: api.node_ready(cluster.node),
+        "kubelet": lambda: ready.tcp_accepts(cluster.api_host, KUBELET_PORT) and api.node_ready(cluster.node),
     }
     check = checks.get(name)
     if check is not None and not check():
@@ -204,7 +206,7 @@ def _placed(cluster: Cluster, argv: list[str]) -> list[str]:
     """Wrap a node's component so that it runs in the node's network and cgroup, under the same pid."""
     if cluster.slot is None:
         return argv
-    procs = cgroups.tracking(cluster.node) / "system" / "cgroup.procs"
+    procs = cgroups.tracking(cluster.network.namespace) / "system" / "cgroup.procs"
     join = 'echo $$ > "$0" && exec "$@"'
     return [*netns.enter(cluster.network), "/bin/sh", "-c", join, str(procs), *argv]
 
