@@ -1,1 +1,1 @@
-"""Git: the only place that runs it."""
+"""Version control: git as a bounded subprocess, commit trailers, credentials, the merger's mirror."""
