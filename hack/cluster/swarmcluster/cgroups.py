@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -52,9 +53,19 @@ def create(name: str) -> Path:
         for setting in ("cpuset.cpus", "cpuset.mems"):  # v1: a new cpuset is empty and takes no process
             if (folder / setting).exists() and not is_unified():
                 (folder / setting).write_text((hierarchy / setting).read_text())
+    if is_unified():
+        for folder in (ROOT, ROOT / name):
+            _enable_controllers(folder)
     system = tracking(name) / "system"
     system.mkdir(exist_ok=True)
     return system
+
+
+def _enable_controllers(folder: Path) -> None:
+    """Pass every controller on to the groups below (v2): the kubelet asks for them in its own root."""
+    for controller in (folder / "cgroup.controllers").read_text().split():
+        with suppress(OSError):  # one that cannot be passed on is the kubelet's to judge
+            (folder / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def members(folder: Path) -> list[int]:

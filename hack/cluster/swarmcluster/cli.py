@@ -163,9 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0 done, 1 failed, 130 interrupted."""
     arguments = parser().parse_args(argv)
     arguments.name_given = arguments.name is not None
-    arguments.name = paths.check_name(arguments.name) if arguments.name_given else DEFAULT_NAME
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        arguments.name = paths.check_name(arguments.name) if arguments.name_given else DEFAULT_NAME
         handler: Handler = arguments.handler
         return handler(arguments)
     except ClusterError as error:
