@@ -3,7 +3,7 @@
 from swarmcluster.packages import missing
 from swarmcluster.preflight import GIB, Facts, available_memory, decide
 
-GOOD = Facts(root=True, python=(3, 11), memory=16 * GIB, disk=50 * GIB, state_path="/root/.local/state/x")
+GOOD = Facts(root=True, python=(3, 11), memory=16 * GIB, disk=50 * GIB, state_path="/home/x/state")
 
 
 def test_a_good_machine_has_no_problem() -> None:
