@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from git_server import GitServer
+from git_upstream import GitServer
 from swarmrun.vcs.credentials import git_environment, store
 from swarmrun.vcs.git import Git, GitFailed
 from swarmrun.vcs.remote import PushOutcome, RemoteProblem
