@@ -1,0 +1,213 @@
+"""The model gateway: understand, check, hold the money, call, pass the answer through, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from swarm_hub.background import STORE_ERRORS
+from swarm_hub.claims import TaskTypes
+from swarm_hub.dialects import Dialect, ModelCall
+from swarm_hub.health import ProviderHealth, ProviderRefused
+from swarm_hub.ledger import CallRefusedError, Hold, Ledger, Purchase
+from swarm_hub.metrics import HubMetrics
+from swarm_hub.prices import PriceBook, allowed_models
+from swarm_hub.queue_api import lease_of
+from swarm_hub.upstream import (
+    NotSentError,
+    OutcomeUnknownError,
+    Upstream,
+    chunks_of,
+    forwarded_headers,
+    read_answer,
+)
+from swarm_hub.wire import BodyTooLargeError, is_authorized, read_body
+from swarmrun.core.errors import Invalid
+from swarmrun.core.pricing import PriceUnknown, worst_case_micro_usd
+from swarmrun.runconfig import RunConfig
+
+_LOG: Final = logging.getLogger(__name__)
+_REQUEST_BODY: Final = 8_388_608
+_ANSWER_BODY: Final = 16_777_216
+_ERROR_BODY: Final = 65_536
+_FIRST_ERROR: Final = 300
+_CLIENT_ERROR: Final = 400
+#: Where a request keeps the model's name, once it is one of the run's.
+_MODEL: Final = web.RequestKey("model", str)
+#: A gateway's timeout says nothing about the model behind it, which may have gone on and been billed.
+_MAYBE_BILLED: Final = frozenset({504, 524})
+
+
+class ModelGateway:
+    """Handlers of `/llm/{task_id}/{token}/…`."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dialect: Dialect,
+        *,
+        agent_token: str,
+        prices: PriceBook,
+        ledger: Ledger,
+        upstream: Upstream,
+        health: ProviderHealth,
+        metrics: HubMetrics,
+        types: TaskTypes,
+        deadline_seconds: float,
+    ) -> None:
+        self._config, self._dialect, self._token = config, dialect, agent_token
+        self._prices, self._ledger, self._upstream = prices, ledger, upstream
+        self._health, self._metrics, self._types = health, metrics, types
+        self._deadline = deadline_seconds
+        self._models = allowed_models(config.models)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one model call in the run's dialect."""
+        try:
+            return await self._serve(request)
+        except CallRefusedError as refusal:
+            return self._refuse(request, refusal)
+        except ProviderRefused as error:
+            refused = error.refusal
+            return self._refuse(
+                request, CallRefusedError(refused.status, "provider_refused", refused.message, retry_after=60)
+            )
+        except STORE_ERRORS as error:
+            _LOG.warning("the store does not answer", extra={"error": type(error).__name__})
+            return self._refuse(
+                request,
+                CallRefusedError(
+                    503, "store_unavailable", "the queue's store does not answer", retry_after=5
+                ),
+            )
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        call, purchase = await self._understand(request)
+        request[_MODEL] = call.model
+        async with AsyncExitStack() as stack:
+            async with self._health.turn():
+                hold = await stack.enter_async_context(self._ledger.hold(purchase))
+                answer = await self._send(request, call, hold)
+                stack.callback(answer.close)
+                if answer.status >= _FIRST_ERROR:
+                    return await self._relay_error(call, hold, answer)
+                self._health.succeeded()
+            if answer.content_type == "text/event-stream":
+                return await self._relay_stream(request, call, hold, answer)
+            return await self._relay_whole(call, hold, answer)
+        raise AssertionError("unreachable: the stack suppresses nothing")
+
+    async def _understand(self, request: web.Request) -> tuple[ModelCall, Purchase]:
+        if not is_authorized(request.headers, self._token):
+            raise CallRefusedError(401, "unauthorized", "the agent token is wrong; use the run's own")
+        try:
+            lease = lease_of(request.match_info["task_id"], request.match_info["token"], self._config)
+        except Invalid as error:
+            raise CallRefusedError(409, "stale_lease", str(error)) from None
+        try:
+            body = await read_body(request, _REQUEST_BODY)
+            call = self._dialect.parse(body, default_max_output=self._config.max_output_tokens)
+        except BodyTooLargeError as error:
+            raise CallRefusedError(413, "request_too_large", str(error)) from None
+        except Invalid as error:
+            raise CallRefusedError(400, "invalid_request", str(error)) from None
+        if call.model not in self._models:
+            allowed = ", ".join(sorted(self._models))
+            raise CallRefusedError(
+                403, "model_not_allowed", f"model must be one of {allowed} (found {call.model[:80]!r})"
+            )
+        try:
+            price = self._prices.price(call.model)
+        except PriceUnknown as error:
+            self._health.report_unpriced(error.message)
+            raise CallRefusedError(403, "price_unknown", error.message) from None
+        return call, Purchase(
+            lease=lease,
+            model=call.model,
+            task_type=self._types.of(lease.task_id),
+            price=price,
+            worst_micro_usd=worst_case_micro_usd(price, call.input_tokens_bound, call.max_output_tokens),
+        )
+
+    async def _send(self, request: web.Request, call: ModelCall, hold: Hold) -> aiohttp.ClientResponse:
+        try:
+            return await self._upstream.open(call, request.headers)
+        except NotSentError as error:
+            hold.free()
+            raise CallRefusedError(
+                502, "provider_unreachable", f"no connection to the provider ({error})", retry_after=5
+            ) from None
+        except OutcomeUnknownError as error:
+            raise CallRefusedError(
+                502, "provider_failed", f"the provider's answer was lost ({error})", retry_after=5
+            ) from None
+
+    async def _relay_error(
+        self, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        if answer.status not in _MAYBE_BILLED:
+            hold.free()
+        try:
+            body = await read_answer(answer, _ERROR_BODY)
+        except OutcomeUnknownError:
+            body = b""
+        self._health.failed(answer.status, body)
+        self._metrics.request(call.model, f"http_{answer.status}")
+        # A redirect is not followed, and means nothing to the caller.
+        status = answer.status if answer.status >= _CLIENT_ERROR else 502
+        shown = self._upstream.without_key(body)
+        return web.Response(status=status, body=shown, headers=forwarded_headers(answer.headers))
+
+    async def _relay_whole(
+        self, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        try:
+            body = await read_answer(answer, _ANSWER_BODY)
+        except OutcomeUnknownError as error:
+            raise CallRefusedError(
+                502, "provider_failed", f"the provider's answer broke off ({error})"
+            ) from None
+        hold.usage = self._dialect.usage_of(body)
+        self._metrics.request(call.model, "ok" if hold.usage else "usage_unknown")
+        return web.Response(status=answer.status, body=body, headers=forwarded_headers(answer.headers))
+
+    async def _relay_stream(
+        self, request: web.Request, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        """Pass the bytes on as they come. A stream that broke off breaks off for the caller as well."""
+        response = web.StreamResponse(status=answer.status, headers=forwarded_headers(answer.headers))
+        meter = self._dialect.meter()
+        outcome = "client_gone"
+        try:
+            await response.prepare(request)
+            async with asyncio.timeout(self._deadline):
+                async for chunk in chunks_of(answer):
+                    meter.feed(chunk)
+                    hold.usage = meter.usage
+                    await response.write(chunk)
+            outcome = "ok" if hold.usage and meter.stopped else "usage_unknown"
+            # Settled before the end: the caller's next call finds the ledger up to date.
+            await self._ledger.close(hold)
+            await response.write_eof()
+        except (OutcomeUnknownError, TimeoutError):
+            outcome = "cut"
+            if request.transport is not None:
+                request.transport.abort()
+        except ConnectionError:
+            _LOG.info("the caller of a stream went away")
+        finally:
+            self._metrics.request(call.model, outcome)
+        return response
+
+    def _refuse(self, request: web.Request, refusal: CallRefusedError) -> web.Response:
+        self._metrics.request(request.get(_MODEL, "other"), refusal.code)
+        headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+        body = self._dialect.error_body(refusal.status, refusal.code, refusal.message)
+        return web.Response(
+            status=refusal.status, body=body, headers=headers, content_type="application/json"
+        )

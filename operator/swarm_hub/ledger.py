@@ -1,0 +1,159 @@
+"""Money around one model call: hold the worst case, call, settle. Whatever happens, exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from swarm_hub.admission import Admission, Held
+from swarm_hub.background import STORE_ERRORS, Background, persist
+from swarm_hub.metrics import HubMetrics
+from swarmrun.core.errors import SwarmError
+from swarmrun.core.money import format_usd
+from swarmrun.core.pricing import Price, TokenUsage, cost_micro_usd
+from swarmrun.core.task import Frozen, Lease
+from swarmrun.queue.port import ReserveOutcome, Usage, WorkQueue
+
+_LOG: Final = logging.getLogger(__name__)
+#: A hold outlives the longest call by this much; a hold that expires counts as spent.
+_MARGIN_SECONDS: Final = 60
+
+
+class CallRefusedError(SwarmError):
+    """The call is not made. `status` and `code` are those of docs/contracts.md."""
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
+
+
+class Purchase(Frozen):
+    """What is about to be bought, and for which task."""
+
+    lease: Lease
+    model: str
+    task_type: str
+    price: Price
+    worst_micro_usd: int
+
+
+class Hold:
+    """A reservation. Set `usage` when the provider has stated it; call `free` when nothing was billed."""
+
+    def __init__(self, call_id: str, purchase: Purchase) -> None:
+        self.call_id, self.purchase = call_id, purchase
+        self.usage: TokenUsage | None = None
+        self.free_of_charge = False
+        self.closed = False
+
+    def free(self) -> None:
+        """Nothing was generated, so nothing is to be paid."""
+        self.free_of_charge = True
+
+
+class Ledger:
+    """Makes holds and ends them."""
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        admission: Admission,
+        metrics: HubMetrics,
+        background: Background,
+        *,
+        deadline_seconds: int,
+    ) -> None:
+        self._queue, self._admission = queue, admission
+        self._metrics, self._background = metrics, background
+        self._ttl = deadline_seconds + _MARGIN_SECONDS
+
+    @asynccontextmanager
+    async def hold(self, purchase: Purchase) -> AsyncIterator[Hold]:
+        """Reserve the worst case; on leaving, settle. Usage still unknown then spends the whole hold.
+
+        Raises:
+            CallRefusedError: no budget, no lease, or the run is paused.
+        """
+        hold = Hold(uuid.uuid4().hex, purchase)
+        outcome = await self._admission.reserve(
+            hold.call_id,
+            purchase.lease,
+            worst_micro_usd=purchase.worst_micro_usd,
+            model=purchase.model,
+            ttl_seconds=self._ttl,
+        )
+        if outcome is not ReserveOutcome.RESERVED:
+            raise _refusal(outcome, purchase)
+        try:
+            yield hold
+        finally:
+            await self.close(hold)
+
+    async def close(self, hold: Hold) -> None:
+        """End a hold, once; survives the cancellation of the caller and a short absence of the store."""
+        if hold.closed:
+            return
+        hold.closed = True
+        await asyncio.shield(self._background.spawn(self._settle(hold)))
+
+    async def _settle(self, hold: Hold) -> None:
+        try:
+            if hold.free_of_charge:
+                await persist(lambda: self._queue.cancel_reservation(hold.call_id))
+            else:
+                usage = _priced(hold)
+                await persist(lambda: self._queue.settle(hold.call_id, usage))
+                self._count(hold, usage)
+        except STORE_ERRORS as error:
+            # The hold stays until it expires, and then counts as spent: dearer than it was, never cheaper.
+            _LOG.warning("a call was not settled", extra={"error": type(error).__name__})
+        await self._admission.settled()
+
+    def _count(self, hold: Hold, usage: Usage | None) -> None:
+        purchase = hold.purchase
+        cost = purchase.worst_micro_usd if usage is None else usage.cost_micro_usd
+        if cost > purchase.worst_micro_usd:
+            _LOG.error(
+                "a call cost more than its reservation",
+                extra={"model": purchase.model, "cost": cost, "reserved": purchase.worst_micro_usd},
+            )
+        self._metrics.spent(purchase.model, purchase.task_type, cost, hold.usage)
+
+
+def _priced(hold: Hold) -> Usage | None:
+    usage = hold.usage
+    if usage is None:
+        return None
+    return Usage(
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens + usage.cache_write_long_tokens,
+        output_tokens=usage.output_tokens,
+        cost_micro_usd=cost_micro_usd(hold.purchase.price, usage),
+    )
+
+
+def _refusal(outcome: ReserveOutcome | Held, purchase: Purchase) -> CallRefusedError:
+    worst = format_usd(purchase.worst_micro_usd)
+    if outcome is ReserveOutcome.BUDGET:
+        return CallRefusedError(
+            402,
+            "budget_exhausted",
+            f"the call may cost up to ${worst}, more than the budget has left; raise spec.budget.maxCostUSD",
+        )
+    if outcome is Held.HELD:
+        return CallRefusedError(
+            503,
+            "budget_held",
+            f"the call may cost up to ${worst}, and calls in flight hold what is left; come again",
+            retry_after=5,
+        )
+    if outcome is ReserveOutcome.PAUSED:
+        return CallRefusedError(503, "run_paused", "the run is paused; give the claim back", retry_after=30)
+    return CallRefusedError(
+        409, "stale_lease", "the lease has ended or belongs to another agent; drop the task"
+    )

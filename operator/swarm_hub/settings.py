@@ -1,0 +1,60 @@
+"""The hub's settings, from its environment (docs/contracts.md), and the provider's key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from swarmrun.runconfig import CONFIG_PATH
+
+_KEY_VARIABLE: Final = "SWARM_PROVIDER_API_KEY"
+
+
+class HubSettings(BaseSettings):
+    """Environment of the hub. Addresses are `host:port`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    redis_url: str
+    redis_username: str = ""
+    redis_password_file: Annotated[Path | None, Field(validation_alias="SWARM_REDIS_PASSWORD_FILE")] = None
+    agent_token_file: Annotated[Path, Field(validation_alias="SWARM_AGENT_TOKEN_FILE")]
+    provider_api_key: Annotated[SecretStr, Field(validation_alias=_KEY_VARIABLE)] = SecretStr("")
+    listen: Annotated[str, Field(validation_alias="SWARM_LISTEN", pattern=r"^.*:\d+$")] = "0.0.0.0:8080"
+    metrics_listen: Annotated[str, Field(validation_alias="SWARM_METRICS_LISTEN", pattern=r"^.*:\d+$")] = (
+        "0.0.0.0:9090"
+    )
+    config_file: Annotated[Path, Field(validation_alias="SWARM_CONFIG_FILE")] = CONFIG_PATH
+
+
+def load_settings() -> HubSettings:
+    """Read the environment, and take the provider's key out of it.
+
+    Raises:
+        pydantic.ValidationError: a variable is missing or malformed.
+    """
+    settings = HubSettings()
+    os.environ.pop(_KEY_VARIABLE, None)
+    return settings
+
+
+def read_secret(path: Path) -> str:
+    """Read a token file; the newline that editors add does not belong to it.
+
+    Raises:
+        ValueError: the file is empty.
+    """
+    secret = path.read_text(encoding="utf-8").strip()
+    if not secret:
+        raise ValueError(f"{path}: must hold a token (found an empty file); check the Secret mounted there")
+    return secret
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port`; brackets of an IPv6 host are dropped."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
