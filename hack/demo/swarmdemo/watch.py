@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from swarmcluster.progress import say
@@ -38,14 +38,17 @@ def _runs(tools: Tools, settings: Settings, name: str, deadline: float) -> Itera
         time.sleep(POLL_SECONDS)
 
 
-def follow(tools: Tools, settings: Settings, name: str) -> dict[str, Any]:
-    """Print the run's progress until it is finished; return it.
+def follow(
+    tools: Tools, settings: Settings, name: str, *, each: Callable[[dict[str, Any]], None] = lambda _run: None
+) -> dict[str, Any]:
+    """Print the run's progress until it is finished; return it. `each` sees the run at every look.
 
     Raises:
         DemoError: it stalled, or took longer than the demo's timeout.
     """
     started, last, run = time.monotonic(), "", {}
     for run in _runs(tools, settings, name, started + settings.timeout_seconds):
+        each(run)
         text = line(run)
         if text != last:
             say(f"  {time.monotonic() - started:5.0f} s  {text}")
