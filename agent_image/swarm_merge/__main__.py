@@ -33,7 +33,7 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, "-m", "swarm_merge"], dict(os.environ))  # noqa: S606 — our own interpreter and module, no shell
     import asyncio  # noqa: PLC0415 — imports after the exec, so that they happen once
 
-    from swarm_merge.app import main as serve  # noqa: PLC0415 — same
+    from swarm_merge.process import main as serve  # noqa: PLC0415 — same
     from swarm_merge.settings import Settings  # noqa: PLC0415 — same
     from swarmrun.telemetry import configure_logging  # noqa: PLC0415 — same
 

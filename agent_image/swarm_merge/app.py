@@ -10,7 +10,6 @@ import time
 from typing import Final
 
 import aiohttp
-from swarmrun.queue.redis import RedisQueue, connect
 
 from swarm_merge.codestats import CodeStats
 from swarm_merge.gates import GatesClient
@@ -22,25 +21,14 @@ from swarm_merge.reporter import Reporter
 from swarm_merge.server import application, metrics_application, serve
 from swarm_merge.settings import Settings, address
 from swarmrun.core.profile import Profile
-from swarmrun.profiles import load_profile
 from swarmrun.queue.port import MergeQueue
-from swarmrun.runconfig import RunConfig, load_run_config
+from swarmrun.runconfig import RunConfig
 from swarmrun.vcs.credentials import git_environment
 from swarmrun.vcs.git import Git
 from swarmrun.vcs.repo import Mirror
 
 #: Seconds for a push under way at SIGTERM; with the servers' own 2 s it stays below the 25 s of the contract.
 _LAST_PUSH: Final = 18.0
-
-
-async def main(settings: Settings) -> None:
-    """Run the merger of the configured run."""
-    config = load_run_config(settings.swarm_run_config)
-    client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
-    try:
-        await run(settings, config, load_profile(config.profile), RedisQueue(client, config.uid))
-    finally:
-        await client.aclose()
 
 
 async def run(settings: Settings, config: RunConfig, profile: Profile, queue: MergeQueue) -> None:

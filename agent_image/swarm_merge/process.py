@@ -1,0 +1,19 @@
+"""The merger as a process of a run: configuration, profile and Redis from where the contracts put them."""
+
+from __future__ import annotations
+
+from swarm_merge.app import run
+from swarm_merge.settings import Settings
+from swarmrun.profiles import load_profile
+from swarmrun.queue.redis import RedisQueue, connect
+from swarmrun.runconfig import load_run_config
+
+
+async def main(settings: Settings) -> None:
+    """Run the merger of the configured run until SIGTERM."""
+    config = load_run_config(settings.swarm_run_config)
+    client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
+    try:
+        await run(settings, config, load_profile(config.profile), RedisQueue(client, config.uid))
+    finally:
+        await client.aclose()
