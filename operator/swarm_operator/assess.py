@@ -1,0 +1,157 @@
+"""What a running run's facts mean: its conditions and its phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swarm_operator.conditions import Fact
+from swarm_operator.names import child
+from swarm_operator.reasons import Reason
+from swarm_operator.troubles import Trouble, troubles
+from swarm_operator.view import View
+from swarmrun.core.money import format_usd
+from swarmrun.core.status import ConditionType, Phase
+from swarmrun.core.task import TaskState
+from swarmrun.queue.port import Signal, Snapshot, TaskView
+from swarmrun.telemetry import redact
+
+#: States in which a task can move without a person.
+_LIVE = frozenset({TaskState.READY, TaskState.LEASED, TaskState.SUBMITTED, TaskState.FIXING})
+_SERVICES = ("hub", "merger", "gates")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Conditions and phase of a run whose queue is open."""
+
+    facts: tuple[Fact, ...]
+    phase: Phase
+    ready_agents: int
+
+
+def only_blocked_left(tasks: Sequence[TaskView]) -> bool:
+    """Tell whether nothing moves until a person answers."""
+    states = {t.state for t in tasks}
+    return TaskState.BLOCKED in states and not states & _LIVE
+
+
+def work_began(tasks: Sequence[TaskView]) -> bool:
+    """Tell whether an agent ever held a task."""
+    return any(t.attempt > 0 or t.state in {TaskState.LEASED, TaskState.COMPLETED} for t in tasks)
+
+
+def _signal_fact(signal: Signal | None, type_: ConditionType) -> Fact:
+    if signal is None:
+        return Fact(type_, "Unknown", Reason.REPOSITORY_UNKNOWN, "The merger has not reported yet")
+    reason = signal.reason or (Reason.REPOSITORY_OPENED if signal.ok else "RepositoryFailed")
+    return Fact(type_, "True" if signal.ok else "False", reason, redact(signal.message))
+
+
+def _agents(view: View, found: Sequence[Trouble], ready: int) -> Fact:
+    type_ = ConditionType.AGENTS_AVAILABLE
+    children, run = view.observed.children, view.observed.run.name
+    if view.replicas == 0:
+        return Fact(type_, "False", Reason.SCALED_TO_ZERO, "The run is suspended")
+    if found:
+        return Fact(type_, "False", found[0].reason, "; ".join(dict.fromkeys(t.message for t in found)))
+    down = [c for c in _SERVICES if (d := children.deployments.get(child(run, c))) is None or d.ready == 0]
+    if down:
+        return Fact(type_, "False", Reason.WAITING_FOR_AGENTS, f"Waiting for {', '.join(down)}")
+    if ready == 0:
+        return Fact(type_, "False", Reason.WAITING_FOR_AGENTS, f"0 of {view.replicas} agents are ready")
+    return Fact(type_, "True", Reason.AGENTS_READY, "")
+
+
+def _stall(view: View, snapshot: Snapshot, found: Sequence[Trouble]) -> tuple[str, str] | None:
+    """Why nothing moves until a person acts: the first cause in the order in which to mend them."""
+    for component in ("provider", "repository", "gates"):
+        signal = snapshot.signals.get(component)
+        if signal is not None and not signal.ok:
+            return signal.reason or f"{component.title()}Failed", redact(signal.message)
+    if found and found[0].stalling:
+        return found[0].reason, found[0].message
+    if snapshot.totals.exhausted:
+        spent = format_usd(snapshot.totals.spent_micro_usd)
+        limit = format_usd(snapshot.totals.limit_micro_usd)
+        return (
+            Reason.BUDGET_EXHAUSTED,
+            f"{spent} of {limit} US dollars are spent; raise spec.budget.maxCostUSD to go on",
+        )
+    if only_blocked_left(snapshot.tasks):
+        count = sum(1 for t in snapshot.tasks if t.state is TaskState.BLOCKED)
+        run = view.observed.run.name
+        return (
+            Reason.TASKS_BLOCKED,
+            f"{count} blocked tasks need an answer: kubectl get swe -l swarmrun.dev/run={run}",
+        )
+    return None
+
+
+def plan_fact(view: View) -> Fact:
+    """PlanReady of a run with a plan."""
+    return Fact(ConditionType.PLAN_READY, "True", Reason.PLANNED, f"{view.plan.tasks} tasks")
+
+
+def suspended_fact(*, suspended: bool) -> Fact:
+    """Suspended, from the spec."""
+    if suspended:
+        return Fact(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, "spec.suspend is true")
+    return Fact(ConditionType.SUSPENDED, "False", Reason.NOT_SUSPENDED)
+
+
+def _budget(snapshot: Snapshot) -> Fact:
+    if snapshot.totals.exhausted:
+        message = f"The limit of {format_usd(snapshot.totals.limit_micro_usd)} US dollars is reached"
+        return Fact(ConditionType.BUDGET_AVAILABLE, "False", Reason.BUDGET_EXHAUSTED, message)
+    return Fact(ConditionType.BUDGET_AVAILABLE, "True", Reason.WITHIN_BUDGET)
+
+
+def _phase(view: View, snapshot: Snapshot, *, starting: bool) -> Phase:
+    if view.spec.suspend:
+        return Phase.SUSPENDED
+    if snapshot.totals.exhausted:
+        return Phase.BUDGET_EXHAUSTED
+    return Phase.PROVISIONING if starting else Phase.RUNNING
+
+
+def assess(view: View, snapshot: Snapshot) -> Assessment:
+    """Judge a run whose queue is open and filled."""
+    children, run = view.observed.children, view.observed.run.name
+    found = troubles(run, children)
+    deployment = children.deployments.get(child(run, "agents"))
+    ready = deployment.ready if deployment else 0
+    agents = _agents(view, found, ready)
+    stall = _stall(view, snapshot, found)
+    available = agents.state == "True"
+    starting = not available and not work_began(snapshot.tasks)
+    reconciling = starting and stall is None and not view.spec.suspend
+    if view.spec.suspend:
+        why: tuple[str, str] = (Reason.SUSPENDED, "spec.suspend is true; set it to false to go on")
+    elif stall is not None:
+        why = stall
+    elif not available:
+        why = (agents.reason, agents.message)
+    else:
+        why = (Reason.RUNNING, "")
+    ready_state = why[0] == Reason.RUNNING
+    facts = (
+        plan_fact(view),
+        Fact(ConditionType.QUEUE_READY, "True", Reason.QUEUE_OPEN),
+        _signal_fact(snapshot.signals.get("repository"), ConditionType.REPOSITORY_READY),
+        agents,
+        _budget(snapshot),
+        suspended_fact(suspended=view.spec.suspend),
+        Fact(ConditionType.READY, "True" if ready_state else "False", *why),
+        Fact(
+            ConditionType.RECONCILING,
+            "True" if reconciling else "False",
+            Reason.PROVISIONING if reconciling else Reason.RUNNING,
+        ),
+        Fact(ConditionType.STALLED, "True", *stall)
+        if stall and not view.spec.suspend
+        else Fact(ConditionType.STALLED, "False", Reason.NOT_STALLED),
+        Fact(ConditionType.SUCCEEDED, "Unknown", Reason.IN_PROGRESS),
+        Fact(ConditionType.FINISHED, "False", Reason.IN_PROGRESS),
+    )
+    return Assessment(facts, _phase(view, snapshot, starting=starting), ready)

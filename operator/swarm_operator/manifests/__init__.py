@@ -1,0 +1,1 @@
+"""Pure builders of a run's objects, one module per object."""

@@ -1,0 +1,51 @@
+"""Which events a change of status is worth. Pure, so that an event is posted once per written change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from swarm_operator.conditions import find
+from swarmrun.core.status import ConditionType, Phase, SwarmRunStatus
+
+_BAD_PHASES: Final = frozenset({Phase.FAILED, Phase.BUDGET_EXHAUSTED})
+#: Conditions whose turn to False is worth a warning of its own.
+_WARN_FALSE: Final = (ConditionType.QUEUE_READY, ConditionType.REPOSITORY_READY)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An event to post."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
+    """Compare two statuses and tell what people should hear."""
+    out: list[Notice] = []
+    ready = find(after.conditions, ConditionType.READY)
+    if before.phase != after.phase:
+        note = (ready.message if ready else "") or f"{after.progress} tasks are completed"
+        kind: Literal["Normal", "Warning"] = "Warning" if after.phase in _BAD_PHASES else "Normal"
+        out.append(Notice(kind, after.phase.value, note))
+    old = find(before.conditions, ConditionType.STALLED)
+    new = find(after.conditions, ConditionType.STALLED)
+    was = old.reason if old and old.status == "True" else ""
+    if new and new.status == "True" and new.reason != was:
+        out.append(Notice("Warning", new.reason, new.message))
+    elif was and new and new.status == "False":
+        out.append(Notice("Normal", "Resumed", f"No longer {was}"))
+    for type_ in _WARN_FALSE:
+        old, new = find(before.conditions, type_), find(after.conditions, type_)
+        turned = new and new.status == "False" and (old is None or old.status == "True")
+        if new and turned:
+            out.append(Notice("Warning", new.reason, new.message))
+    if after.escalations > before.escalations:
+        count = after.escalations
+        out.append(Notice("Warning", "EscalationOpened", f"{count} tasks need a person: kubectl get swe"))
+    seen: dict[str, Notice] = {}
+    for notice in out:
+        seen.setdefault(notice.reason, notice)
+    return list(seen.values())
