@@ -1,0 +1,55 @@
+-- ARGV: plan hash, max attempts, number of tasks, then per task id, type, title, priority, body, dependencies
+-- separated by spaces; then pairs of id and commit that are on the branch already.
+local FIELDS, FIRST = 6, 4
+local n = tonumber(ARGV[3])
+local new, batch = {}, {}
+for i = 0, n - 1 do
+  local at = FIRST + i * FIELDS
+  local id = ARGV[at]
+  batch[id] = true
+  if not get(id, 'state') then new[#new + 1] = at end
+end
+for _, at in ipairs(new) do
+  for dependency in string.gmatch(ARGV[at + 5], '%S+') do
+    if not batch[dependency] and not get(dependency, 'state') then
+      return {'UNKNOWN', ARGV[at], dependency}
+    end
+  end
+end
+
+redis.call('HSET', K.run, 'plan_hash', ARGV[1], 'max_attempts', ARGV[2])
+for _, at in ipairs(new) do
+  create(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+  put(ARGV[at], 'state', 'pending')
+end
+redis.call('HINCRBY', K.run, 'total', #new)
+for _, at in ipairs(new) do
+  local id, waits = ARGV[at], 0
+  for dependency in string.gmatch(ARGV[at + 5], '%S+') do
+    if not FINAL[get(dependency, 'state')] then
+      waits = waits + 1
+      local others = redis.call('HGET', K.dependents, dependency)
+      redis.call('HSET', K.dependents, dependency, (others and others .. ' ' or '') .. id)
+    end
+  end
+  put(id, 'waits', waits)
+end
+
+-- What git says has landed is completed, whatever a restored store believes.
+for at = FIRST + n * FIELDS, #ARGV, 2 do
+  local id = ARGV[at]
+  local state = get(id, 'state')
+  if state and not FINAL[state] then
+    local fix = get(id, 'fix')
+    if state == 'fixing' then move(fix, 'skipped') end
+    if not LEGAL[state]['completed'] then move(id, 'ready') end
+    move(id, 'completed')
+    put(id, 'commit', ARGV[at + 1])
+    free_dependents(id)
+  end
+end
+for _, at in ipairs(new) do
+  local id = ARGV[at]
+  if get(id, 'state') == 'pending' and num(id, 'waits') == 0 then move(id, 'ready') end
+end
+return {'OK', #new}

@@ -1,0 +1,7 @@
+-- ARGV: id, token.
+local id, token = ARGV[1], ARGV[2]
+if did(id, 'send_back', token) then return 'DUP' end
+if get(id, 'state') ~= 'submitted' or get(id, 'token') ~= token then return 'STALE' end
+mark(id, 'send_back', token)
+give_back(id)
+return 'OK'

@@ -1,0 +1,93 @@
+"""The operator's side of the queue on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from swarmrun.core.task import Reply, Task
+from swarmrun.queue import rules
+from swarmrun.queue.port import RunState, Snapshot
+from swarmrun.queue.redis_base import RedisSide
+from swarmrun.queue.redis_errors import unavailable
+from swarmrun.queue.snapshot import RawSnapshot, decode
+
+_SCAN_COUNT: Final = 500
+
+
+class RedisAdmin(RedisSide):
+    """Implements `QueueAdmin`."""
+
+    async def open(self, epoch: int) -> None:
+        """Plant the generation key and raise the fence; a new run starts PAUSED until `set_state`."""
+        await self._scripts.open(epoch, await self._server())
+
+    async def generation(self) -> tuple[str, int] | None:
+        """Return (run id of the server as it runs now, planted epoch); None when the epoch is lost.
+
+        A run id unlike the one seen after `open` means that the server has restarted or another took
+        over: what it knows may be old, so the epoch must rise.
+        """
+        with unavailable("generation"):
+            epoch = await self._client.hget(self._keys["run"], "epoch")
+        return None if epoch is None else (await self._server(), int(epoch))
+
+    async def _server(self) -> str:
+        with unavailable("info"):
+            return str((await self._client.info("server"))["run_id"])
+
+    async def enqueue(
+        self, tasks: Sequence[Task], *, plan_hash: str, max_attempts: int, landed: Mapping[str, str]
+    ) -> int:
+        """Add tasks in one piece, idempotent by id. A known task stays as it is, unless it has landed.
+
+        Raises:
+            Invalid: the batch breaks a rule; nothing was added.
+        """
+        rules.check_plan(tasks, max_attempts)
+        return await self._scripts.enqueue(plan_hash, max_attempts, tasks, list(landed.items()))
+
+    async def set_state(self, state: RunState) -> None:
+        """Let work be claimed, or not."""
+        await self._scripts.set_state(state)
+
+    async def set_limit(self, limit_micro_usd: int) -> None:
+        """Set the budget; never lowers it below spent + reserved."""
+        rules.check_money("limit", limit_micro_usd)
+        await self._scripts.set_limit(limit_micro_usd)
+
+    async def reap(self, *, limit: int = 100) -> int:
+        """Return expired leases to READY, charge expired reservations whole."""
+        return await self._scripts.reap(limit)
+
+    async def resolve(self, task_id: str, action: str, hint: str = "") -> Reply:
+        """Answer an escalation. STALE: unknown, final or a repair (answer its target); DUP: done before."""
+        if action not in rules.RESOLUTIONS:
+            raise rules.unknown_action(action)
+        return await self._scripts.resolve(task_id, action, hint)
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything at one moment."""
+        hashes = ("run", "tasks", "evidence", "agents", "ledger", "signals", "documents")
+        with unavailable("snapshot"):
+            async with self._client.pipeline(transaction=True) as pipe:
+                for name in hashes:
+                    pipe.hgetall(self._keys[name])
+                pipe.lrange(self._keys["activity"], 0, rules.ACTIVITY_LENGTH - 1)
+                pipe.time()
+                *tables, activity, (whole, micro) = await pipe.execute()
+        facts = dict(zip(hashes, tables, strict=True))
+        return decode(RawSnapshot(**facts, activity=activity, server_time=int(whole) + int(micro) / 1e6))
+
+    async def purge(self) -> int:
+        """Delete every key of the run, in bounded batches. Returns how many."""
+        with unavailable("purge"):
+            gone = int(await self._client.unlink(*self._keys.all))
+            # Keys of an older version's names, if any.
+            cursor = 0
+            while True:
+                cursor, found = await self._client.scan(cursor, self._keys.prefix + "*", _SCAN_COUNT)
+                if found:
+                    gone += int(await self._client.unlink(*found))
+                if cursor == 0:
+                    return gone

@@ -1,0 +1,95 @@
+"""The hub's side of the queue on Redis: claims and money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from swarmrun.core.task import ChangeSet, Failure, Lease, Reply, Task
+from swarmrun.queue import rules, snapshot
+from swarmrun.queue.port import AgentView, Claimed, Empty, EmptyReason, ReserveOutcome, Totals, Usage
+from swarmrun.queue.redis_base import RedisSide
+from swarmrun.queue.redis_errors import unavailable
+from swarmrun.queue.rules import CostLine
+
+
+class RedisWork(RedisSide):
+    """Implements `WorkQueue`. Of a lease only task and token count; the rest is the store's to say."""
+
+    async def register(self, pod: str) -> AgentView:
+        """Give the pod the lowest free index, idempotent."""
+        index, task, seen, completed, failed = await self._scripts.register(pod)
+        facts = {"pod": pod, "task": task, "seen": seen, "completed": completed, "failed": failed}
+        return snapshot.agent_view(index, {name: str(value) for name, value in facts.items()})
+
+    async def claim(self, pod: str, *, ttl_seconds: int) -> Claimed | Empty:
+        """Take the best task. A lease that the pod still holds goes back first: its answer was lost."""
+        answer = await self._scripts.claim(pod, ttl_seconds)
+        if answer[0] == "EMPTY":
+            return Empty(reason=EmptyReason(answer[1]))
+        _, task_id, token, agent, attempt, body, evidence, below, hint = answer
+        return Claimed(
+            lease=Lease(
+                task_id=task_id, token=token, agent=agent, attempt=int(attempt), ttl_seconds=ttl_seconds
+            ),
+            task=Task.model_validate_json(body),
+            failures=snapshot.failures(evidence),
+            stack=(ChangeSet.model_validate_json(below),) if below else (),
+            hint=hint,
+        )
+
+    async def wait(self, pod: str, *, timeout_seconds: float) -> None:  # noqa: ARG002 — the port names the pod
+        """Return when work may have appeared, or at the timeout."""
+        await self._await_hint("wake", timeout_seconds)
+
+    async def heartbeat(self, lease: Lease) -> Reply:
+        """Prolong the lease by the ttl it was claimed with."""
+        return await self._scripts.heartbeat(lease.task_id, lease.token)
+
+    async def submit(self, lease: Lease, change_set: ChangeSet) -> Reply:
+        """Store the change set and end the lease. DUP: this very content was accepted under this token."""
+        return await self._scripts.submit(lease.task_id, lease.token, change_set.model_dump_json())
+
+    async def fail(self, lease: Lease, failure: Failure) -> Reply:
+        """End the lease with evidence; failures of infrastructure spend no attempt."""
+        text = rules.clip(failure).model_dump_json()
+        counts = rules.spends_attempt(failure)
+        return await self._scripts.fail(lease.task_id, lease.token, text, counts=counts)
+
+    async def release(self, lease: Lease, reason: str) -> Reply:  # noqa: ARG002 — kept by the caller's log
+        """Give the claim back."""
+        return await self._scripts.release(lease.task_id, lease.token)
+
+    async def reserve(
+        self, call_id: str, lease: Lease, *, worst_micro_usd: int, model: str, ttl_seconds: int
+    ) -> ReserveOutcome:
+        """Hold the worst case. Unlike the other calls, this one is STALE from the lease's deadline on."""
+        rules.check_money("worst case", worst_micro_usd)
+        return await self._scripts.reserve(
+            call_id, lease.task_id, lease.token, worst_micro_usd, model=model, ttl_seconds=ttl_seconds
+        )
+
+    async def settle(self, call_id: str, usage: Usage | None) -> Reply:
+        """Replace the hold by the real cost. STALE: unknown call; DUP: settled before.
+
+        The cost is charged as reported: that it stays within the hold is the caller's promise.
+        """
+        if usage is not None:
+            rules.check_money("cost", usage.cost_micro_usd)
+        return await self._scripts.settle(call_id, usage)
+
+    async def cancel_reservation(self, call_id: str) -> Reply:
+        """Drop the hold. STALE: unknown or settled."""
+        return await self._scripts.cancel(call_id)
+
+    async def totals(self) -> Totals:
+        """Read the ledger."""
+        return snapshot.totals(await self._read("ledger"))
+
+    async def cost_breakdown(self) -> tuple[CostLine, ...]:
+        """Read calls, tokens and cost by model and task type."""
+        return snapshot.cost_lines(await self._read("cost"))
+
+    async def _read(self, name: str) -> Mapping[str, str]:
+        with unavailable(name):
+            return cast("Mapping[str, str]", await self._client.hgetall(self._keys[name]))

@@ -1,0 +1,143 @@
+"""From Redis' flat hashes to a `Snapshot`. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from swarmrun.core.task import Failure, TaskState, TaskType, specialization_of
+from swarmrun.queue.port import (
+    Activity,
+    AgentView,
+    RunState,
+    Signal,
+    Snapshot,
+    TaskView,
+    TestTotals,
+    Totals,
+)
+from swarmrun.queue.rules import CostLine
+
+
+@dataclass(frozen=True)
+class RawSnapshot:
+    """What Redis answered, key by key."""
+
+    run: Mapping[str, str]
+    tasks: Mapping[str, str]
+    evidence: Mapping[str, str]
+    agents: Mapping[str, str]
+    ledger: Mapping[str, str]
+    signals: Mapping[str, str]
+    documents: Mapping[str, str]
+    activity: Sequence[str]
+    server_time: float
+
+
+def decode(raw: RawSnapshot) -> Snapshot:
+    """Build the snapshot; a run that is not open reads as epoch 0, paused, empty."""
+    tests = raw.run.get("tests")
+    return Snapshot(
+        epoch=int(raw.run.get("epoch", 0)),
+        plan_hash=raw.run.get("plan_hash", ""),
+        state=RunState(raw.run.get("state", RunState.PAUSED)),
+        server_time=raw.server_time,
+        tasks=tuple(
+            _task(task_id, facts, failures(raw.evidence.get(task_id, "")))
+            for task_id, facts in sorted(_grouped(raw.tasks).items())
+        ),
+        agents=_agents(raw.agents),
+        activity=tuple(_activity(line) for line in raw.activity),
+        totals=totals(raw.ledger),
+        tests=TestTotals.model_validate_json(tests) if tests else TestTotals(),
+        signals={name: Signal.model_validate_json(text[1:]) for name, text in sorted(raw.signals.items())},
+        documents={name: json.loads(text) for name, text in sorted(raw.documents.items())},
+    )
+
+
+def failures(lines: str) -> tuple[Failure, ...]:
+    """Parse stored evidence, oldest first."""
+    return tuple(Failure.model_validate_json(line) for line in lines.split("\n") if line)
+
+
+def totals(ledger: Mapping[str, str]) -> Totals:
+    """Parse the ledger's sums."""
+    return Totals(
+        limit_micro_usd=int(ledger.get("limit", 0)),
+        spent_micro_usd=int(ledger.get("spent", 0)),
+        reserved_micro_usd=int(ledger.get("reserved", 0)),
+        tokens_in=int(ledger.get("tokens_in", 0)),
+        tokens_out=int(ledger.get("tokens_out", 0)),
+        tokens_cached=int(ledger.get("tokens_cached", 0)),
+        calls=int(ledger.get("calls", 0)),
+        exhausted="refused" in ledger,
+    )
+
+
+def cost_lines(cost: Mapping[str, str]) -> tuple[CostLine, ...]:
+    """Parse the counters by task type and model, sorted."""
+    counters: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for field, value in cost.items():
+        metric, kind, model = field.split("\t", 2)
+        counters[model, kind][metric] = int(value)
+    return tuple(
+        CostLine.model_validate({"model": model, "task_type": kind, **counts})
+        for (model, kind), counts in sorted(counters.items())
+    )
+
+
+def seconds(milliseconds: str | None) -> float:
+    """Convert a stored time; 0 when it has not happened."""
+    return int(milliseconds) / 1000 if milliseconds else 0.0
+
+
+def _grouped(fields: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    grouped: dict[str, dict[str, str]] = defaultdict(dict)
+    for field, value in fields.items():
+        owner, _, attribute = field.rpartition(":")
+        grouped[owner][attribute] = value
+    return grouped
+
+
+def _task(task_id: str, facts: Mapping[str, str], evidence: tuple[Failure, ...]) -> TaskView:
+    return TaskView(
+        id=task_id,
+        type=TaskType(facts["type"]),
+        title=facts["title"],
+        state=TaskState(facts["state"]),
+        agent=facts.get("agent", ""),
+        attempt=int(facts.get("attempt", 0)),
+        failures=evidence,
+        fix_of=facts.get("fix_of"),
+        commit=facts.get("commit", ""),
+        claimed_at=seconds(facts.get("claimed")),
+        submitted_at=seconds(facts.get("submitted")),
+        finished_at=seconds(facts.get("finished")),
+        cost_micro_usd=int(facts.get("cost", 0)),
+    )
+
+
+def _agents(fields: Mapping[str, str]) -> tuple[AgentView, ...]:
+    grouped = _grouped(fields)
+    indexes = sorted(int(owner) for owner in grouped if owner.isdigit())
+    return tuple(agent_view(index, grouped[str(index)]) for index in indexes)
+
+
+def agent_view(index: int, facts: Mapping[str, str]) -> AgentView:
+    """Build one agent's view from its attributes."""
+    return AgentView(
+        agent=f"agent-{index}",
+        pod=facts.get("pod", ""),
+        specialization=specialization_of(index),
+        task_id=facts.get("task", ""),
+        last_seen=seconds(facts.get("seen")),
+        completed=int(facts.get("completed", 0)),
+        failed=int(facts.get("failed", 0)),
+    )
+
+
+def _activity(line: str) -> Activity:
+    at, agent, verb, task_id, title = line.split("\t", 4)
+    return Activity(at=seconds(at), agent=agent, verb=verb, task_id=task_id, title=title)
