@@ -24,8 +24,6 @@ from swarmrun.telemetry import configure_logging
 _LOG: Final = logging.getLogger("swarm_hub")
 _DRAIN_SECONDS: Final = 25.0
 _SETTLE_SECONDS: Final = 3.0
-#: A refused key: the process ends after this, and the kubelet starts it with the Secret's current value.
-_REFUSED_SECONDS: Final = 60.0
 
 
 async def run(settings: HubSettings) -> None:
@@ -49,7 +47,7 @@ async def run(settings: HubSettings) -> None:
         hub.begin()
         gc.freeze()
         _LOG.info("hub serves", extra={"run": config.name, "namespace": config.namespace})
-        await _until_the_end(hub)
+        await _until_the_end(hub, settings.refused_grace_seconds)
     finally:
         hub.claims.drain()
         await api.cleanup()
@@ -65,7 +63,7 @@ async def _listen(runner: web.AppRunner, address: str) -> None:
     await web.TCPSite(runner, host, port).start()
 
 
-async def _until_the_end(hub: Hub) -> None:
+async def _until_the_end(hub: Hub, grace_seconds: float) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,7 +74,7 @@ async def _until_the_end(hub: Hub) -> None:
     if not stopped.done():
         _LOG.warning("the provider refuses the key; restarting soon to read the Secret again")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopped, _REFUSED_SECONDS)
+            await asyncio.wait_for(stopped, grace_seconds)
     for task in (refused, stopped):
         task.cancel()
 

@@ -72,8 +72,8 @@ def _observe(metrics: HubMetrics) -> Middleware:
         try:
             response = await handler(request)
             code = response.status
-        except web.HTTPException as error:
-            code = error.status
+        except Exception as error:
+            code = error.status if isinstance(error, web.HTTPException) else 500
             raise
         else:
             return response

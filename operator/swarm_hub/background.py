@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 STORE_ERRORS: Final = (RedisError, Retryable, OSError, TimeoutError)
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 10.0
 
 
 class Background:
@@ -44,17 +45,17 @@ class Background:
             _LOG.warning("background work failed", extra={"error": type(error).__name__})
 
 
-async def persist(call: Callable[[], Awaitable[_T]]) -> _T:
-    """Repeat a call to the store while it does not answer, for about six seconds.
+async def persist(call: Callable[[], Awaitable[_T]], *, attempts: int = _ATTEMPTS) -> _T:
+    """Repeat a call to the store while it does not answer, for about three seconds unless told otherwise.
 
     Raises:
         Exception: the store's error of the last attempt.
     """
     pause = _FIRST_PAUSE_SECONDS
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(attempts - 1):
         try:
             return await call()
         except STORE_ERRORS:
             await asyncio.sleep(pause)
-            pause *= 2
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
     return await call()

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from swarm_hub.background import Background, persist
+from swarm_hub.dialects.base import load_answer
 from swarmrun.core.errors import Stalled
 from swarmrun.core.task import Frozen
 from swarmrun.queue.port import Signal
@@ -28,6 +29,8 @@ _NO_CREDIT: Final = re.compile(
     r"insufficient_quota|billing_not_active|credit balance is too low", re.IGNORECASE
 )
 _SERVER_ERROR: Final = 500
+#: A signal that is not delivered stops the run or hides why it stands: keep trying for some three hours.
+_SIGNAL_ATTEMPTS: Final = 1000
 
 
 class Refusal(Frozen):
@@ -52,10 +55,16 @@ def refusal_of(status: int, body: bytes, secret: str) -> Refusal | None:
     reason = _reason(status, text)
     if reason is None:
         return None
-    found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text)
-    said = " ".join((found.group(1) if found else text).split()) or f"HTTP {status} without a message"
+    said = " ".join(_message_in(body, text).split()) or f"HTTP {status} without a message"
     hidden = said.replace(secret, "[redacted]") if secret else said
     return Refusal(status=status, reason=reason, message=redact(hidden)[:_MESSAGE_LIMIT])
+
+
+def _message_in(body: bytes, text: str) -> str:
+    """Both dialects say `{"error": {"message": …}}`; others may say anything."""
+    error = (load_answer(body) or {}).get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else text
 
 
 def _reason(status: int, text: str) -> str | None:
@@ -76,7 +85,7 @@ class ProviderHealth:
     ) -> None:
         self._signal, self._background, self._secret = signal, background, secret
         self._probe, self._reporting = asyncio.Lock(), asyncio.Lock()
-        self._proven = self._announced = False
+        self._proven = self._announced = self._unpriced = False
         self._refusal: Refusal | None = None
         #: Set once the provider has refused.
         self.refused = asyncio.Event()
@@ -106,7 +115,7 @@ class ProviderHealth:
     def succeeded(self) -> None:
         """The provider took a call."""
         self._proven = True
-        if self._refusal is None and not self._announced:
+        if not (self._refusal or self._unpriced or self._announced):
             self._announced = True
             self._report(Signal(ok=True, reason="Available"))
 
@@ -129,6 +138,7 @@ class ProviderHealth:
 
     def report_unpriced(self, message: str) -> None:
         """Say that a model has no price. Only a new configuration, and with it a new hub, mends that."""
+        self._unpriced = True
         self._report(Signal(ok=False, reason="PriceUnknown", message=message[:_MESSAGE_LIMIT]))
 
     def _check(self) -> None:
@@ -140,4 +150,4 @@ class ProviderHealth:
 
     async def _send(self, signal: Signal) -> None:
         async with self._reporting:  # in order: a late "Available" must not cover a refusal
-            await persist(lambda: self._signal("provider", signal))
+            await persist(lambda: self._signal("provider", signal), attempts=_SIGNAL_ATTEMPTS)

@@ -28,6 +28,10 @@ class HubSettings(BaseSettings):
     metrics_listen: Annotated[str, Field(validation_alias="SWARM_METRICS_LISTEN", pattern=r"^.*:\d+$")] = (
         "0.0.0.0:9090"
     )
+    #: After the provider has refused the key, the process ends so that its successor reads the Secret anew.
+    refused_grace_seconds: Annotated[
+        float, Field(validation_alias="SWARM_REFUSED_GRACE_SECONDS", ge=0, le=3600)
+    ] = 60.0
     config_file: Annotated[Path, Field(validation_alias="SWARM_CONFIG_FILE")] = CONFIG_PATH
 
 

@@ -1,0 +1,98 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hub_support import COST, Provider, RunningHub, running_hub, running_redis
+from swarm_hub.dialects import OpenAIDialect
+from swarmrun.core.pricing import worst_case_micro_usd
+from swarmrun.prices import lookup_price
+from swarmrun.queue.port import Claimed
+
+CALLERS = 40
+REAL = COST["OpenAI"]
+
+
+def worst_of(hub: RunningHub) -> int:
+    body = json.dumps(hub.request("ok", stream=True)).encode()
+    call = OpenAIDialect(vendor=True).parse(body, default_max_output=1)
+    price = lookup_price("gpt-4-turbo", hub.config.provider, at=datetime(2026, 11, 24, tzinfo=UTC))
+    return worst_case_micro_usd(price, call.input_tokens_bound, call.max_output_tokens)
+
+
+async def statuses(hub: RunningHub, claimed: Claimed) -> list[int]:
+    async def once() -> int:
+        async with hub.http.post(hub.endpoint(claimed), json=hub.request("ok", stream=True)) as answer:
+            await answer.read()
+            return answer.status
+
+    return list(await asyncio.gather(*(once() for _ in range(CALLERS))))
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+async def near_limit(
+    request: pytest.FixtureRequest, provider: Provider, tmp_path: Path
+) -> AsyncIterator[RunningHub]:
+    async with AsyncExitStack() as stack:
+        store = None
+        if request.param == "redis":
+            store, _ = await stack.enter_async_context(running_redis(tmp_path))
+        yield await stack.enter_async_context(running_hub(provider, store=store, limit_micro_usd=1))
+
+
+async def test_many_callers_near_the_limit_spend_all_they_may_and_never_more(near_limit: RunningHub) -> None:
+    hub, affordable = near_limit, 25
+    # After 25 calls the rest is one micro-dollar short of another worst case.
+    limit = worst_of(hub) - 1 + affordable * REAL
+    await hub.queue.set_limit(limit)
+    answers = await statuses(hub, await hub.lease())
+    totals = await hub.queue.totals()
+    assert hub.queue.most_held <= limit
+    assert answers.count(200) == affordable
+    assert answers.count(402) == CALLERS - affordable
+    assert (totals.spent_micro_usd, totals.reserved_micro_usd) == (affordable * REAL, 0)
+
+
+async def test_calls_that_fit_one_after_the_other_are_never_refused(near_limit: RunningHub) -> None:
+    hub = near_limit
+    await hub.queue.set_limit(worst_of(hub) + (CALLERS - 1) * REAL)
+    answers = await statuses(hub, await hub.lease())
+    totals = await hub.queue.totals()
+    assert answers == [200] * CALLERS
+    assert not totals.exhausted
+    assert totals.spent_micro_usd == CALLERS * REAL
+
+
+async def test_a_call_that_waits_too_long_is_told_to_come_again(provider: Provider) -> None:
+    async with running_hub(provider, patience_seconds=0.0) as hub:
+        await hub.queue.set_limit(worst_of(hub) + 1000)
+        claimed = await hub.lease()
+        async with hub.http.post(hub.endpoint(claimed), json=hub.request("slow", stream=True)) as first:
+            await first.content.readany()
+            async with hub.http.post(hub.endpoint(claimed), json=hub.request("ok", stream=True)) as second:
+                assert second.status == 503
+                assert second.headers["Retry-After"] == "5"
+                assert (await second.json())["error"]["code"] == "budget_held"
+            provider.proceed.set()
+            await first.read()
+        assert not (await hub.queue.totals()).exhausted
+
+
+async def test_a_caller_that_leaves_while_it_waits_holds_nothing(provider: Provider) -> None:
+    async with running_hub(provider) as hub:
+        await hub.queue.set_limit(worst_of(hub) + 1000)
+        claimed = await hub.lease()
+        async with hub.http.post(hub.endpoint(claimed), json=hub.request("slow", stream=True)) as first:
+            await first.content.readany()
+            with pytest.raises(asyncio.TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await hub.http.post(hub.endpoint(claimed), json=hub.request("ok", stream=True))
+            provider.proceed.set()
+            await first.read()
+        totals = await hub.queue.totals()
+        assert (totals.spent_micro_usd, totals.reserved_micro_usd) == (REAL, 0)
+    assert len(provider.requests) == 1
