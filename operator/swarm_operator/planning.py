@@ -162,13 +162,13 @@ def _refusal(error: Invalid | Stalled) -> Refusal:
         return Refusal(error.reason, error.message)
     paths = [p.path for p in error.problems]
     text = say(error.problems)
-    if any(p == "spec" or p.startswith("spec.") for p in paths):
+    if any(p.startswith("spec") and not p.startswith("spec.project.") for p in paths):
         return Refusal(Reason.SPEC_TOO_LARGE if paths == ["spec"] else Reason.INVALID_SPEC, text)
     stack = all(p.startswith(_STACK_PATHS) for p in paths)
     return Refusal(Reason.UNSUPPORTED_STACK if stack else Reason.INVALID_PROJECT, text)
 
 
-_STACK_PATHS: Final = ("project.architecture", "architecture")
+_STACK_PATHS: Final = ("spec.project.architecture.", "project.architecture.")
 
 
 def _spec(run: Run) -> SwarmRunSpec:

@@ -22,12 +22,18 @@ class Notice:
     note: str
 
 
+def _progress(status: SwarmRunStatus) -> str:
+    if status.tasks is None and status.plan is not None:
+        return f"{status.plan.tasks} tasks are planned"
+    return f"{status.progress} tasks are completed"
+
+
 def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
     """Compare two statuses and tell what people should hear."""
     out: list[Notice] = []
     ready = find(after.conditions, ConditionType.READY)
     if before.phase != after.phase:
-        note = (ready.message if ready else "") or f"{after.progress} tasks are completed"
+        note = (ready.message if ready else "") or _progress(after)
         kind: Literal["Normal", "Warning"] = "Warning" if after.phase in _BAD_PHASES else "Normal"
         out.append(Notice(kind, after.phase.value, note))
     old = find(before.conditions, ConditionType.STALLED)

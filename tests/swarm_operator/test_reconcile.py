@@ -1,0 +1,434 @@
+"""The decision, as sentences: what is seen, and what follows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from operator_support import (
+    NOW,
+    PLAN_HASH,
+    STARTED,
+    StubBuilder,
+    actions,
+    condition,
+    context,
+    escalation_of,
+    look,
+    observe,
+    queue_of,
+    run_body,
+    signal,
+    snapshot,
+    started_run,
+    status_of,
+    task,
+    working_children,
+)
+from swarm_operator.decision import (
+    Apply,
+    ApplyStatus,
+    Delete,
+    DeleteRun,
+    Enqueue,
+    EnsureUsers,
+    Open,
+    Purge,
+    Reap,
+    Resolve,
+    SetFinalizers,
+    SetLimit,
+    SetState,
+)
+from swarm_operator.names import APPROVED_PLAN, FINALIZER
+from swarm_operator.observed import Children, PodView, ProjectSource, QueueView
+from swarm_operator.reconcile import decide
+from swarmrun.core.errors import Invalid, Problem, Stalled
+from swarmrun.core.status import ConditionType, Phase
+from swarmrun.core.task import TaskState
+from swarmrun.queue.port import RunState, Totals
+
+DONE = snapshot(task("scaffold", TaskState.COMPLETED), task("users.db", TaskState.COMPLETED))
+
+
+WAITING = {
+    "waiting_reason": "CreateContainerConfigError",
+    "waiting_message": 'secret "openai" not found',
+}
+
+
+def names(decision: Any) -> list[str]:
+    found = []
+    for action in actions(decision, Apply):
+        manifests = [*action.manifests, *([action.last] if action.last else [])]
+        found += [f"{m['kind']}/{m['metadata']['name']}" for m in manifests]
+    return found
+
+
+def agents_of(decision: Any) -> Any:
+    manifests = [m for a in actions(decision, Apply) for m in a.manifests]
+    return next(m for m in manifests if (m["kind"], m["metadata"]["name"]) == ("Deployment", "todo-agents"))
+
+
+def test_the_first_look_plans_and_raises_the_epoch_in_the_status_before_anything_is_opened() -> None:
+    decision = look(run_body())
+    assert decision.actions == (SetFinalizers((FINALIZER,)),)
+    assert status_of(decision).queue_epoch == 1
+    assert status_of(decision).phase is Phase.PROVISIONING
+    assert {c.type for c in status_of(decision).conditions} == {t.value for t in ConditionType}
+    assert decision.again
+
+
+def test_the_queue_is_opened_only_for_an_epoch_that_this_process_wrote() -> None:
+    body = started_run()
+    strange = look(body, queue=QueueView())
+    assert status_of(strange).queue_epoch == 2
+    assert not actions(strange, Open)
+    ours = look(body, queue=QueueView(), raised=1)
+    kinds = [type(a) for a in ours.actions]
+    assert kinds == [EnsureUsers, Open, Enqueue, SetLimit, SetState, Apply]
+    assert actions(ours, Open) == [Open(1)]
+    assert [t.id for t in actions(ours, Enqueue)[0].tasks] == ["scaffold", "users.db"]
+
+
+def test_all_children_are_applied_with_the_queue_and_the_hub_last() -> None:
+    decision = look(started_run(), queue=QueueView(), raised=1)
+    assert names(decision)[-1] == "Deployment/todo-hub"
+    assert len(names(decision)) == 13
+    assert "Secret/todo-tokens" in names(decision)
+
+
+def test_a_lost_store_raises_the_epoch_again_and_says_so() -> None:
+    decision = look(started_run(status={"queueEpoch": 4}), queue=QueueView(epoch=None))
+    assert status_of(decision).queue_epoch == 5
+    assert condition(decision, ConditionType.QUEUE_READY).reason == "QueueLost"
+
+
+def test_a_store_that_is_away_changes_nothing_but_the_conditions() -> None:
+    decision = look(started_run(), queue=QueueView(error="ConnectionError"), children=working_children())
+    assert decision.actions == ()
+    assert condition(decision, ConditionType.QUEUE_READY).reason == "QueueUnavailable"
+    assert status_of(decision).phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "text"),
+    [
+        ({"numAgents": 0}, "InvalidSpec", "spec.numAgents"),
+        ({"budget": {"maxCostUSD": "0"}}, "InvalidSpec", "must be greater than 0"),
+        ({"project": {"project_name": "x" * 140_000}}, "SpecTooLarge", "projectFrom"),
+    ],
+)
+def test_a_wrong_spec_is_explained_and_nothing_is_created(
+    spec: dict[str, Any], reason: str, text: str
+) -> None:
+    decision = look(run_body(spec=spec))
+    assert decision.actions == ()
+    plan = condition(decision, ConditionType.PLAN_READY)
+    assert (plan.status, plan.reason) == ("False", reason)
+    assert text in plan.message
+    assert condition(decision, ConditionType.STALLED).status == "True"
+    assert status_of(decision).queue_epoch == 0
+
+
+def _problems(count: int, path: str = "spec.project.resources") -> Invalid:
+    return Invalid([Problem(path=f"{path}.{i}", value="x" * 700, rule="no", fix="y") for i in range(count)])
+
+
+def test_every_fault_of_the_project_is_listed_within_bounds() -> None:
+    decision = look(run_body(), builder=StubBuilder(_problems(40)))
+    plan = condition(decision, ConditionType.PLAN_READY)
+    assert plan.reason == "InvalidProject"
+    assert "spec.project.resources.0" in plan.message
+    assert plan.message.endswith("more")
+    assert len(plan.message.encode()) <= 8192
+
+
+def test_an_unknown_stack_and_an_unknown_price_have_reasons_of_their_own() -> None:
+    stack = look(run_body(), builder=StubBuilder(_problems(1, "spec.project.architecture.framework")))
+    assert condition(stack, ConditionType.PLAN_READY).reason == "UnsupportedStack"
+    price = look(run_body(), builder=StubBuilder(Stalled("PriceUnknown", "no price for gpt-9")))
+    assert condition(price, ConditionType.PLAN_READY).reason == "PriceUnknown"
+
+
+def test_a_missing_config_map_is_waited_for() -> None:
+    spec = {"project": None, "projectFrom": {"configMapKeyRef": {"name": "p", "key": "project.yaml"}}}
+    decision = look(run_body(spec=spec), project=ProjectSource(missing="ConfigMap 'p' is not there"))
+    assert condition(decision, ConditionType.PLAN_READY).reason == "ConfigMapNotFound"
+    assert condition(decision, ConditionType.STALLED).status == "False"
+    assert decision.requeue_after == 10.0
+    found = look(run_body(spec=spec), project=ProjectSource(text="project_name: Todo"))
+    assert status_of(found).queue_epoch == 1
+
+
+def test_an_invalid_edit_pauses_a_running_run_and_loses_nothing() -> None:
+    body = started_run(spec={"numAgents": 0})
+    decision = look(body, queue=queue_of(snapshot()), children=working_children())
+    assert decision.actions == (SetState(RunState.PAUSED),)
+
+
+def test_a_plan_that_needs_approval_waits_for_its_hash() -> None:
+    waiting = look(run_body(spec={"approval": "Plan"}))
+    assert waiting.actions == ()
+    assert status_of(waiting).phase is Phase.AWAITING_APPROVAL
+    assert PLAN_HASH in condition(waiting, ConditionType.READY).message
+    other = look(run_body(spec={"approval": "Plan"}, annotations={APPROVED_PLAN: "b" * 64}))
+    assert status_of(other).phase is Phase.AWAITING_APPROVAL
+    approved = look(run_body(spec={"approval": "Plan"}, annotations={APPROVED_PLAN: PLAN_HASH}))
+    assert status_of(approved).phase is Phase.PROVISIONING
+
+
+def test_a_run_that_is_suspended_from_its_beginning_is_planned_and_nothing_more() -> None:
+    decision = look(run_body(spec={"suspend": True}))
+    assert decision.actions == ()
+    assert status_of(decision).phase is Phase.SUSPENDED
+    assert status_of(decision).plan is not None
+
+
+def test_suspending_a_running_run_pauses_claims_and_scales_to_zero() -> None:
+    decision = look(
+        started_run(spec={"suspend": True}), queue=queue_of(snapshot()), children=working_children()
+    )
+    assert SetState(RunState.PAUSED) in decision.actions
+    assert agents_of(decision)["spec"]["replicas"] == 0
+    assert status_of(decision).phase is Phase.SUSPENDED
+    assert condition(decision, ConditionType.SUSPENDED).status == "True"
+
+
+def test_resuming_lets_work_be_claimed_again() -> None:
+    paused = snapshot(state=RunState.PAUSED)
+    decision = look(started_run(), queue=queue_of(paused), children=working_children())
+    assert SetState(RunState.ACTIVE) in decision.actions
+
+
+def test_working_agents_make_the_run_ready() -> None:
+    seen = snapshot(task("scaffold", TaskState.LEASED, agent="agent-0", attempt=1))
+    decision = look(started_run(), queue=queue_of(seen), children=working_children())
+    assert condition(decision, ConditionType.READY).status == "True"
+    assert condition(decision, ConditionType.RECONCILING).status == "False"
+    assert status_of(decision).phase is Phase.RUNNING
+    agents = status_of(decision).agents
+    assert agents is not None
+    assert (agents.desired, agents.ready, agents.working, agents.idle) == (3, 3, 1, 2)
+    assert Reap() in decision.actions
+
+
+def test_a_missing_provider_secret_is_named_and_the_run_goes_on_when_it_appears() -> None:
+    pod = PodView("todo-hub-x", "hub", ready=False, **WAITING)
+    stuck = look(started_run(), queue=queue_of(snapshot()), children=working_children(pods=[pod]))
+    agents = condition(stuck, ConditionType.AGENTS_AVAILABLE)
+    assert (agents.status, agents.reason) == ("False", "SecretNotFound")
+    assert "'openai'" in agents.message
+    assert condition(stuck, ConditionType.STALLED).reason == "SecretNotFound"
+    healed = look(started_run(), queue=queue_of(snapshot()), children=working_children())
+    assert condition(healed, ConditionType.READY).status == "True"
+
+
+def test_refused_pods_show_the_refusal() -> None:
+    children = working_children(agents=0)
+    view = children.deployments["todo-agents"]
+    refused = type(view)(**{**vars(view), "failure": "exceeded quota: cpu"})
+    children = Children({**children.deployments, "todo-agents": refused})
+    decision = look(started_run(), queue=queue_of(snapshot()), children=children)
+    assert condition(decision, ConditionType.AGENTS_AVAILABLE).reason == "PodsRefused"
+    assert "exceeded quota" in condition(decision, ConditionType.READY).message
+
+
+def test_a_reached_budget_pauses_the_run_keeps_its_agents_and_ends_with_a_higher_limit() -> None:
+    spent = Totals(limit_micro_usd=5_000_000, spent_micro_usd=4_990_000, exhausted=True)
+    decision = look(started_run(), queue=queue_of(snapshot(totals=spent)), children=working_children())
+    assert status_of(decision).phase is Phase.BUDGET_EXHAUSTED
+    assert condition(decision, ConditionType.BUDGET_AVAILABLE).status == "False"
+    assert condition(decision, ConditionType.STALLED).reason == "BudgetExhausted"
+    assert agents_of(decision)["spec"]["replicas"] == 3
+    raised = look(
+        started_run(spec={"budget": {"maxCostUSD": 9}}),
+        queue=queue_of(snapshot(totals=spent)),
+        children=working_children(),
+    )
+    assert SetLimit(9_000_000) in raised.actions
+
+
+@pytest.mark.parametrize("component", ["provider", "repository"])
+def test_bad_credentials_stall_the_run_with_the_reason_that_was_reported(component: str) -> None:
+    seen = snapshot(signals={component: signal("Unauthorized", "401 from upstream, key sk-abcdefghijkl")})
+    decision = look(started_run(), queue=queue_of(seen), children=working_children())
+    stalled = condition(decision, ConditionType.STALLED)
+    assert (stalled.status, stalled.reason) == ("True", "Unauthorized")
+    assert "sk-abc" not in json.dumps(status_of(decision).model_dump(mode="json"))
+
+
+def test_a_blocked_task_becomes_one_escalation_with_its_evidence() -> None:
+    seen = snapshot(task("users.db", TaskState.BLOCKED, failures=3))
+    decision = look(started_run(), queue=queue_of(seen), children=working_children())
+    manifest = next(
+        m for a in actions(decision, Apply) for m in a.manifests if m["kind"] == "SwarmEscalation"
+    )
+    assert manifest["spec"]["taskId"] == "users.db"
+    assert len(manifest["spec"]["evidence"]) == 3
+    assert "resolution" not in manifest["spec"]
+    assert condition(decision, ConditionType.STALLED).reason == "TasksBlocked"
+    assert status_of(decision).escalations == 1
+    children = working_children(escalations=(escalation_of("users.db"),))
+    again = look(started_run(), queue=queue_of(seen), children=children)
+    assert not any("SwarmEscalation" in name for name in names(again))
+
+
+def test_the_rest_of_the_plan_goes_on_while_a_task_is_blocked() -> None:
+    seen = snapshot(task("users.db", TaskState.BLOCKED, failures=3), task("other", TaskState.READY))
+    decision = look(started_run(), queue=queue_of(seen), children=working_children())
+    assert condition(decision, ConditionType.STALLED).status == "False"
+    assert condition(decision, ConditionType.READY).status == "True"
+
+
+@pytest.mark.parametrize(("answer", "move"), [("Retry", "retry"), ("Skip", "skip")])
+def test_an_answer_is_carried_out_and_then_marked_resolved(answer: str, move: str) -> None:
+    seen = snapshot(task("users.db", TaskState.BLOCKED, failures=3))
+    children = working_children(escalations=(escalation_of("users.db", resolution=answer),))
+    decision = look(started_run(), queue=queue_of(seen), children=children)
+    hint = "use a join" if answer == "Retry" else ""
+    assert actions(decision, Resolve) == [Resolve("users.db", move, hint)]
+    kinds = [type(a) for a in decision.actions]
+    assert kinds.index(Resolve) < kinds.index(ApplyStatus)
+    assert actions(decision, ApplyStatus)[0].manifest["status"]["state"] == "Resolved"
+
+
+def test_a_task_that_is_blocked_again_gets_a_second_escalation() -> None:
+    seen = snapshot(task("users.db", TaskState.BLOCKED, failures=3))
+    children = working_children(escalations=(escalation_of("users.db", resolution="Retry", resolved=True),))
+    decision = look(started_run(), queue=queue_of(seen), children=children)
+    assert any(name.endswith("-2") for name in names(decision) if name.startswith("SwarmEscalation"))
+
+
+def test_a_skip_is_remembered_after_the_queue_was_built_again() -> None:
+    seen = snapshot(task("users.db", TaskState.READY))
+    children = working_children(escalations=(escalation_of("users.db", resolution="Skip", resolved=True),))
+    decision = look(started_run(), queue=queue_of(seen), children=children)
+    assert actions(decision, Resolve) == [Resolve("users.db", "skip")]
+
+
+def test_fail_ends_the_run() -> None:
+    seen = snapshot(task("users.db", TaskState.BLOCKED, failures=3))
+    children = working_children(escalations=(escalation_of("users.db", resolution="Fail"),))
+    decision = look(started_run(), queue=queue_of(seen), children=children)
+    assert status_of(decision).phase is Phase.FAILED
+    assert condition(decision, ConditionType.SUCCEEDED).status == "False"
+
+
+def test_a_finished_plan_gets_its_report_before_the_run_says_succeeded() -> None:
+    decision = look(started_run(), queue=queue_of(DONE), children=working_children())
+    assert decision.actions[0] == SetState(RunState.FINISHED)
+    assert names(decision) == ["ConfigMap/todo-report"]
+    data = actions(decision, Apply)[0].manifests[0]["data"]
+    assert json.loads(data["report.json"])["verdict"] == "Succeeded"
+    assert "Tasks Completed: 2/2 (100%)" in data["report.md"]
+    assert status_of(decision).phase is Phase.SUCCEEDED
+    assert status_of(decision).completion_time is not None
+    assert condition(decision, ConditionType.FINISHED).status == "True"
+    assert decision.again
+
+
+def test_the_merger_has_a_moment_to_leave_the_figures_of_the_code() -> None:
+    fresh = DONE.model_copy(update={"documents": {}, "server_time": 5.0})
+    decision = look(started_run(), queue=queue_of(fresh), children=working_children())
+    assert status_of(decision).phase is Phase.FINISHING
+    assert decision.actions == ()
+    late = DONE.model_copy(update={"documents": {}, "server_time": NOW})
+    assert status_of(look(started_run(), queue=queue_of(late))).phase is Phase.SUCCEEDED
+
+
+def test_skipped_tasks_are_told_apart_from_completed_ones() -> None:
+    seen = snapshot(task("scaffold", TaskState.COMPLETED), task("users.db", TaskState.SKIPPED))
+    decision = look(started_run(), queue=queue_of(seen))
+    assert condition(decision, ConditionType.SUCCEEDED).reason == "CompletedWithSkippedTasks"
+
+
+def test_a_run_that_is_over_is_cleaned_up_and_keeps_its_report() -> None:
+    over = started_run(status={"phase": "Succeeded", "completionTime": STARTED})
+    decision = look(over, children=working_children())
+    objects = actions(decision, Delete)[0].objects
+    assert ("v1", "ConfigMap", "todo-report") not in objects
+    assert objects[-1][1] == "Deployment"
+    assert look(over).actions == ()
+    assert look(over).requeue_after is None
+
+
+def test_the_time_to_live_of_a_finished_run_deletes_it() -> None:
+    over = started_run(
+        spec={"ttlSecondsAfterFinished": 60}, status={"phase": "Failed", "completionTime": STARTED}
+    )
+    assert look(over, now=NOW * 2).actions == (DeleteRun(),)
+
+
+def test_the_deadline_fails_the_run() -> None:
+    body = started_run(spec={"activeDeadlineSeconds": 60})
+    decision = look(body, now=NOW * 2, queue=queue_of(snapshot()), children=working_children())
+    assert status_of(decision).phase is Phase.FAILED
+    assert condition(decision, ConditionType.SUCCEEDED).reason == "DeadlineExceeded"
+
+
+def test_cancelling_stops_claims_writes_a_report_and_ends() -> None:
+    body = started_run(spec={"cancel": True})
+    decision = look(body, queue=queue_of(snapshot()), children=working_children())
+    assert decision.actions[0] == SetState(RunState.CANCELLED)
+    assert names(decision) == ["ConfigMap/todo-report"]
+    assert status_of(decision).phase is Phase.CANCELLED
+
+
+@pytest.mark.parametrize("spec", [{"cancel": True}, {"cancel": True, "numAgents": 0}])
+def test_cancelling_before_the_start_needs_no_store(spec: dict[str, Any]) -> None:
+    decision = look(run_body(spec=spec))
+    assert status_of(decision).phase is Phase.CANCELLED
+    assert decision.actions == ()
+
+
+def test_cancelling_without_a_store_stops_the_agents_at_once() -> None:
+    body = started_run(spec={"cancel": True})
+    decision = look(body, queue=QueueView(error="away"), children=working_children())
+    assert {o[2] for o in actions(decision, Delete)[0].objects} == {
+        "todo-hub",
+        "todo-merger",
+        "todo-gates",
+        "todo-agents",
+    }
+    assert status_of(decision).phase is Phase.RUNNING
+
+
+def test_deletion_removes_logins_and_keys_before_the_finalizer() -> None:
+    body = started_run(deleting=True, finalizers=("other/keeper", FINALIZER))
+    decision = look(body, children=working_children())
+    assert [type(a) for a in decision.actions] == [Delete, Purge, SetFinalizers]
+    assert decision.actions[-1] == SetFinalizers(("other/keeper",))
+    assert look(run_body(deleting=True)).actions == ()
+
+
+def test_an_edit_of_the_project_queues_the_difference_and_skips_what_left_the_plan() -> None:
+    seen = snapshot(
+        task("scaffold", TaskState.COMPLETED),
+        task("gone", TaskState.READY),
+        task("gone.done", TaskState.COMPLETED),
+        task("fix.gone", TaskState.READY, fix_of="gone"),
+        plan_hash="b" * 64,
+    )
+    decision = look(started_run(generation=2), queue=queue_of(seen), children=working_children())
+    assert actions(decision, Enqueue)[0].plan_hash == PLAN_HASH
+    assert actions(decision, Resolve) == [Resolve("gone", "skip")]
+    assert decision.again
+
+
+def test_the_same_facts_lead_to_the_same_status() -> None:
+    seen = queue_of(snapshot(task("scaffold", TaskState.LEASED, agent="agent-0", attempt=1)))
+    first = look(started_run(), queue=seen, children=working_children())
+    stored = status_of(first).model_dump(mode="json", by_alias=True, exclude_none=True)
+    later = look(started_run(status=stored), now=NOW + 3, queue=seen, children=working_children())
+    assert status_of(later) == status_of(first)
+
+
+def test_an_unchanged_run_is_planned_once() -> None:
+    builder = StubBuilder()
+    shared = context(builder)
+    for _ in range(3):
+        decide(observe(started_run(), queue=queue_of(snapshot())), NOW, shared)
+    assert builder.built == 1
