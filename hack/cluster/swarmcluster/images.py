@@ -87,6 +87,11 @@ def _has_image(engine: str, tag: str) -> bool:
     return succeeds([engine, "inspect", "--type", "image", tag])
 
 
+def exists(tag: str) -> bool:
+    """Say whether this machine's engine has the image."""
+    return _has_image(engines.find(), tag)
+
+
 def _import_base(engine: str, archive: Path) -> None:
     if engine in {"docker", "podman"}:
         run([engine, "import", archive, BASE_TAG], timeout=BASE_SECONDS)

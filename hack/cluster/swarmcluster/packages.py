@@ -26,9 +26,10 @@ NODE_PACKAGES: Mapping[str, str] = {
     "procps": "sysctl",
     "openssl": "openssl",
     "redis-server": "redis-server",
+    "postgresql-15": "/usr/lib/postgresql/15/bin/initdb",
 }
 CONTROL_PLANE_PACKAGES = ("openssl",)
-OPTIONAL = {"buildah", "mmdebstrap", "redis-server"}
+OPTIONAL = {"buildah", "mmdebstrap", "redis-server", "postgresql-15"}
 POLICY = Path("/usr/sbin/policy-rc.d")
 INSTALL_SECONDS = 900
 

@@ -1,0 +1,178 @@
+"""One whole run on a real node: faults in the model's answers, and every process killed once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.faults import kill_pod
+from swarmcluster import api
+from swarmdemo import install, objects, target, verify, watch
+from swarmdemo.settings import SYSTEM_NAMESPACE, Settings
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
+
+FAULTS = "wrong-code=0.15,malformed=0.1,truncate=0.1,rate-limit=0.1,server-error=0.1,slow=0.1"
+NAMESPACE = "swarmrun-e2e"
+
+
+@dataclass
+class Kills:
+    """Kills one process after the other as the run goes on, one at each new count of completed tasks."""
+
+    actions: list[Callable[[], str]]
+    killed: list[str] = field(default_factory=list)
+    seen: int = 0
+
+    def at(self, run: dict[str, Any]) -> None:
+        """Kill the next process if more tasks are completed than at the last kill."""
+        completed = run.get("status", {}).get("tasks", {}).get("completed", 0)
+        if self.actions and completed > self.seen:
+            self.seen = completed
+            self.killed.append(self.actions.pop(0)())
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        example="notes-api",
+        namespace=NAMESPACE,
+        agents=3,
+        faults=FAULTS,
+        cluster="e2e",
+        timeout_seconds=900,
+        output=tmp_path_factory.mktemp("e2e"),
+    )
+
+
+@pytest.fixture(scope="module")
+def where(settings: Settings) -> Iterator[target.Target]:
+    prepared = target.prepare(settings)
+    try:
+        install.install_operator(prepared)
+        install.remove_previous(prepared, settings)
+        install.install_servers(prepared, settings)
+        yield prepared
+    finally:
+        api.stop(settings.cluster)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    run: dict[str, Any]
+    killed: list[str]
+    project: Path
+
+
+@pytest.fixture(scope="module")
+def outcome(where: target.Target, settings: Settings) -> Outcome:
+    manifest = objects.swarm_run(settings, settings.agents or 3)
+    where.tools.apply(manifest)
+    name = str(manifest["metadata"]["name"])
+
+    def kill(namespace: str, component: str) -> Callable[[], str]:
+        return lambda: kill_pod(where.tools, namespace, f"app.kubernetes.io/component={component}")
+
+    kills = Kills(
+        [
+            kill(NAMESPACE, "agent"),
+            kill(NAMESPACE, "merger"),
+            kill(SYSTEM_NAMESPACE, "operator"),
+            kill(SYSTEM_NAMESPACE, "redis"),
+            kill(NAMESPACE, "hub"),
+        ]
+    )
+    run = watch.follow(where.tools, settings, name, each=kills.at)
+    return Outcome(run, kills.killed, verify.clone(where.tools, settings))
+
+
+def test_the_run_succeeds_though_every_process_was_killed_once(outcome: Outcome) -> None:
+    assert len(outcome.killed) == 5
+    assert watch.condition(outcome.run, "Succeeded")["status"] == "True"
+    tasks = outcome.run["status"]["tasks"]
+    assert tasks["completed"] == tasks["total"]
+
+
+def test_each_task_is_on_the_branch_exactly_once(outcome: Outcome) -> None:
+    log = subprocess.run(
+        [
+            "git",
+            "-C",
+            str(outcome.project),
+            "log",
+            "--format=%(trailers:key=Swarm-Task,valueonly,separator=%x2C)",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    counts = Counter(line for line in log.stdout.splitlines() if line)
+    assert counts
+    assert set(counts.values()) == {1}
+    assert len(counts) == outcome.run["status"]["tasks"]["total"]
+
+
+def test_the_report_is_kept_and_agrees_with_the_status(where: target.Target, outcome: Outcome) -> None:
+    name = outcome.run["status"]["reportRef"]["name"]
+    data = json.loads(where.tools.kubectl("-n", NAMESPACE, "get", "configmap", name, "-o", "json"))["data"]
+    report = json.loads(data["report.json"])
+    assert report["verdict"] == "SUCCESS"
+    assert "SWARM EXECUTION REPORT" in data["report.md"]
+    assert outcome.run["status"]["cost"]["spentUSD"] in data["report.md"]
+
+
+def test_the_built_project_passes_its_own_tests_outside_the_cluster(outcome: Outcome) -> None:
+    verify.run_its_tests(outcome.project)
+
+
+def test_no_secret_reached_the_branch_a_log_or_the_status(where: target.Target, outcome: Outcome) -> None:
+    key, password = (
+        where.tools.kubectl(
+            "-n",
+            NAMESPACE,
+            "get",
+            "secret",
+            name,
+            "-o",
+            f'go-template={{{{index .data "{field_name}" | base64decode}}}}',
+        )
+        for name, field_name in (("model-key", "api-key"), ("git-credentials", "password"))
+    )
+    tree = subprocess.run(
+        ["git", "-C", str(outcome.project), "log", "-p", "--all"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    logs = where.tools.kubectl("-n", SYSTEM_NAMESPACE, "logs", "deploy/swarmrun-operator", "--tail=-1")
+    events = where.tools.kubectl("-n", NAMESPACE, "get", "events,configmaps", "-o", "json")
+    for secret in (key, password):
+        assert secret
+        for text in (tree.stdout, logs, events, json.dumps(outcome.run)):
+            assert secret not in text
+
+
+def test_deleting_the_run_removes_all_it_created(where: target.Target, outcome: Outcome) -> None:
+    name = str(outcome.run["metadata"]["name"])
+    where.tools.kubectl("-n", NAMESPACE, "delete", "swarmrun", name, "--timeout=60s")
+    where.tools.kubectl(
+        "-n", NAMESPACE, "wait", "--for=delete", "deployments,services,configmaps,secrets", "-l", f"swarmrun.dev/run={name}", "--timeout=60s", check=False
+    )  # fmt: skip
+    left = where.tools.kubectl(
+        "-n", NAMESPACE, "get", "all,configmaps,secrets,networkpolicies,swarmescalations",
+        "-l", f"swarmrun.dev/run={name}", "-o", "name",
+    )  # fmt: skip
+    assert left == ""
+    keys = where.tools.kubectl(
+        "-n", SYSTEM_NAMESPACE, "exec", "swarmrun-redis-0", "--",
+        "sh", "-c", 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli --scan; REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli acl list',
+    )  # fmt: skip
+    assert outcome.run["metadata"]["uid"] not in keys
