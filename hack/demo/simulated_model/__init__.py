@@ -1,1 +1,1 @@
-"""A stand-in for a language model: answers the agents' prompts by templates, over the providers' HTTP dialects."""
+"""A stand-in for a language model: answers agents' prompts by templates, in the providers' dialects."""

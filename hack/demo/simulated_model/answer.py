@@ -10,11 +10,10 @@ from simulated_model.docs import docs_page
 from simulated_model.endpoint import endpoint_module, read_endpoint
 from simulated_model.endpoint_tests import test_module
 from simulated_model.faults import Faults, spoil
-from simulated_model.model import build
-from simulated_model.parse import Message, NotAPrompt, Prompt, parse
+from simulated_model.parse import Message, NotAPromptError, Prompt, parse
 from simulated_model.requirement import requirement_files
 from simulated_model.scaffold import scaffold_files
-from simulated_model.schema import factory, migration, model_module
+from simulated_model.schema import factory, migration, model_module, read_schema
 
 _LANGUAGES = {"ts": "typescript", "mjs": "javascript", "sql": "sql", "md": "markdown", "json": "json"}
 _HELLO = "I write files for tasks. This conversation has no '## Task' section, so there is nothing to write."
@@ -42,17 +41,15 @@ def _allowed(path: str, patterns: Sequence[str]) -> bool:
 
 
 def _database(prompt: Prompt) -> dict[str, str]:
-    if prompt.resource is None:
-        raise KeyError("resource")
-    model = build(prompt.resource, prompt.related, prompt.project)
+    schema = read_schema(prompt)
     files = {}
     for path in prompt.paths:
         if path.endswith(".sql"):
-            files[path] = migration(model, prompt.related, prompt.project)
+            files[path] = migration(schema)
         elif path.startswith("src/models/"):
-            files[path] = model_module(model)
+            files[path] = model_module(schema.model)
         elif path.startswith("tests/factories/"):
-            files[path] = factory(model)
+            files[path] = factory(schema.model)
     return files
 
 
@@ -140,7 +137,7 @@ def answer(messages: Sequence[Message], faults: Faults) -> Answer:
     """Answer a conversation."""
     try:
         prompt = parse(messages)
-    except NotAPrompt:
+    except NotAPromptError:
         return Answer(_HELLO, None)
     fault = faults.content(prompt.task_id, prompt.attempt, prompt.round, hint=bool(prompt.hint))
     if fault == "wrong-code" and prompt.type == "fix_bug" and not faults.stubborn:

@@ -32,7 +32,7 @@ def _field_row(column: Column) -> str:
         facts.append("unique")
     if column.target:
         facts.append(f"refers to {column.target}")
-    return f"| `{column.property}` | {', '.join(facts)} | {_who_sets(column)} |"
+    return f"| `{column.api_name}` | {', '.join(facts)} | {_who_sets(column)} |"
 
 
 def _endpoint_rows(model: Model, *, tokens: bool) -> list[str]:
@@ -41,9 +41,8 @@ def _endpoint_rows(model: Model, *, tokens: bool) -> list[str]:
         operation = raw.get("operation", "other")
         public = operation == "create" and is_account(model.raw)
         needs = "yes" if tokens and not public else "no"
-        rows.append(
-            f"| `{str(raw['method']).upper()} {raw['path']}` | {operation} | {needs} | {_STATUS.get(operation, '200, 400, 404')} |"
-        )
+        answers = _STATUS.get(operation, "200, 400, 404")
+        rows.append(f"| `{str(raw['method']).upper()} {raw['path']}` | {operation} | {needs} | {answers} |")
     return rows
 
 
@@ -67,13 +66,20 @@ def docs_page(prompt: Prompt) -> str:
         "|---|---|---|---|",
         *_endpoint_rows(model, tokens=tokens),
         "",
-        *(["Without a valid token the answer is 401; to somebody who may not change a row it is 403.", ""] if tokens else []),
+        *(
+            ["Without a valid token the answer is 401; to somebody who may not change a row it is 403.", ""]
+            if tokens
+            else []
+        ),
         "## Fields",
         "",
         "| field | type | set by |",
         "|---|---|---|",
         *(_field_row(c) for c in model.columns),
-        *(f"| `{link.property}` | list of ids of {link.target} | the client, optional |" for link in model.links),
+        *(
+            f"| `{link.api_name}` | list of ids of {link.target} | the client, optional |"
+            for link in model.links
+        ),
         *(["", "## Rules", "", *rules] if rules else []),
     ]
     return "\n".join(lines) + "\n"

@@ -1,5 +1,7 @@
 """Answers of `implement_endpoint`: one route module."""
 
+# ruff: noqa: S608 — renders SQL of the built project; names come from a checked specification
+
 from __future__ import annotations
 
 import re
@@ -93,7 +95,9 @@ def _operation(raw: Mapping[str, Any]) -> str:
     return "list" if method == "get" else _guess(method, tuple(raw.get("params") or ()), path)
 
 
-def _parents(path: str, params: tuple[str, ...], model: Model, related: Mapping[str, Model]) -> tuple[Parent, ...]:
+def _parents(
+    path: str, params: tuple[str, ...], model: Model, related: Mapping[str, Model]
+) -> tuple[Parent, ...]:
     """Match `/projects/:projectId/tasks` with the foreign key to projects."""
     segments = path.split("/")
     found = []
@@ -125,7 +129,9 @@ def read_endpoint(prompt: Prompt) -> Endpoint:
     params = tuple(raw.get("params") or re.findall(r":(\w+)", raw["path"]))
     operation = _operation(raw)
     if operation == "children":
-        child = next((m for m in related.values() if raw["path"].rstrip("/").split("/")[-1] in {m.name, m.table}), None)
+        child = next(
+            (m for m in related.values() if raw["path"].rstrip("/").split("/")[-1] in {m.name, m.table}), None
+        )
         linked = child is not None and any(c.target == model.name for c in child.columns)
         model, operation = (child, "list") if child is not None and linked else (model, "action")
     tokens = uses_tokens(prompt.project)
@@ -148,7 +154,7 @@ def _parent_blocks(endpoint: Endpoint) -> dict[str, str]:
     for index, parent in enumerate(endpoint.parents):
         schema = f"{camel(parent.model.singular)}IdParam"
         imports.append(f'import {{ idParam as {schema} }} from "../../models/{parent.model.name}.ts";')
-        line = f'const {parent.variable} = parse({schema}, context.params.{parent.param});'
+        line = f"const {parent.variable} = parse({schema}, context.params.{parent.param});"
         ids.append(line)
         checks += [
             line,
@@ -191,11 +197,11 @@ def _extra(endpoint: Endpoint) -> str:
 def _replace_links(endpoint: Endpoint) -> str:
     lines = []
     for link in endpoint.model.links:
-        call = f"await replaceLinks(db, {link.variable}, id, {camel(link.property)});"
+        call = f"await replaceLinks(db, {link.variable}, id, {camel(link.api_name)});"
         if endpoint.operation == "create":
             lines.append(call)
         else:
-            lines += [f"if ({camel(link.property)} !== undefined) {{", f"  {call}", "}"]
+            lines += [f"if ({camel(link.api_name)} !== undefined) {{", f"  {call}", "}"]
     return "\n".join(lines)
 
 
@@ -234,9 +240,13 @@ def _flags(endpoint: Endpoint) -> set[str]:
 def _common(endpoint: Endpoint) -> dict[str, str]:
     model = endpoint.model
     guard = endpoint.guard or model.key
-    links = [f"{link.property}: {camel(link.property)}, " for link in model.links]
+    links = [f"{link.api_name}: {camel(link.api_name)}, " for link in model.links]
     created = next((f'"{c.name}", ' for c in model.columns if c.role is Role.CREATED), "")
-    mine = "currentUser(context)" if endpoint.operation == "me" else f"parse(idParam, context.params.{endpoint.id_param})"
+    mine = (
+        "currentUser(context)"
+        if endpoint.operation == "me"
+        else f"parse(idParam, context.params.{endpoint.id_param})"
+    )
     return {
         "resource": model.name,
         "table": model.table,

@@ -72,7 +72,10 @@ _WRONG_CODE = (
     (re.compile(r"throw (notFound\([^;]*\));"), r"return { status: 200, body: { message: \1.message } };"),
     (re.compile(r"status: 201"), "status: 200"),
     (re.compile(r"status: 204"), "status: 200"),
-    (re.compile(r"total: counted\.rows\[0\]\?\.total \?\? 0"), "total: rows.length + Math.min(0, counted.rows.length)"),
+    (
+        re.compile(r"total: counted\.rows\[0\]\?\.total \?\? 0"),
+        "total: rows.length + Math.min(0, counted.rows.length)",
+    ),
     (re.compile(r"status: 200, body: rows\[0\]"), "status: 202, body: rows[0]"),
     (re.compile(r"(throw unauthorized\()"), r"return { status: 403 };\n    \1"),
 )
@@ -82,6 +85,7 @@ _WRONG_SQL = ((re.compile(r"timestamptz NOT NULL"), "timestamptzz NOT NULL"), (r
 
 def spoil(path: str, content: str) -> str:
     """Make a plausible mistake: code that compiles and fails its tests, or a wrong expectation."""
+    rules: tuple[tuple[re.Pattern[str], str], ...]
     if path.endswith(".test.ts"):
         rules = _WRONG_TEST
     elif path.endswith(".sql"):

@@ -50,7 +50,7 @@ class Column:
         return self.required or generated or self.default is not None
 
     @property
-    def property(self) -> str:
+    def api_name(self) -> str:
         """Name in the API: a password's hash is set by `password`."""
         return "password" if self.role is Role.PASSWORD else self.name
 
@@ -59,7 +59,7 @@ class Column:
 class Link:
     """A many-to-many relation seen from the resource that declares it."""
 
-    property: str
+    api_name: str
     table: str
     own: str
     other: str
@@ -68,7 +68,7 @@ class Link:
     @property
     def variable(self) -> str:
         """`labelLink`: its name in the model module."""
-        return f"{camel(self.property.removesuffix('_ids'))}Link"
+        return f"{camel(self.api_name.removesuffix('_ids'))}Link"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,11 @@ def uses_tokens(project: Mapping[str, Any]) -> bool:
 
 def _owner_name(resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]]) -> str | None:
     accounts = {r["name"] for r in related if is_account(r)} | _ACCOUNT_NAMES
-    keys = {f["name"] for f in resource.get("fields", ()) if (f.get("references") or {}).get("resource") in accounts}
+    keys = {
+        f["name"]
+        for f in resource.get("fields", ())
+        if (f.get("references") or {}).get("resource") in accounts
+    }
     return next((name for name in OWNER_FIELDS if name in keys), None)
 
 
@@ -190,7 +194,9 @@ def _column(field: Mapping[str, Any], role: Role, validations: Iterable[str]) ->
     )
 
 
-def _columns(resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], *, tokens: bool) -> list[Column]:
+def _columns(
+    resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], *, tokens: bool
+) -> list[Column]:
     fields = list(resource.get("fields") or ())
     key = next((f["name"] for f in fields if f.get("primary_key")), "id")
     if all(f["name"] != key for f in fields):
@@ -213,7 +219,9 @@ def table_of(resource: Mapping[str, Any]) -> str:
     return str(resource.get("table") or resource["name"])
 
 
-def _links(resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], resources: Iterable[str]) -> list[Link]:
+def _links(
+    resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], resources: Iterable[str]
+) -> list[Link]:
     others = {r["name"]: r for r in related}
     links = []
     for relation in resource.get("relationships") or ():
@@ -226,7 +234,7 @@ def _links(resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], re
         itself = "related_" if other["name"] == resource["name"] else ""
         links.append(
             Link(
-                property=f"{itself}{singular}_ids",
+                api_name=f"{itself}{singular}_ids",
                 table=join_table(resource, other, through),
                 own=f"{_singular(resource)}_id",
                 other=f"{itself}{singular}_id",
@@ -236,7 +244,9 @@ def _links(resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], re
     return links
 
 
-def build(resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], project: Mapping[str, Any]) -> Model:
+def build(
+    resource: Mapping[str, Any], related: Iterable[Mapping[str, Any]], project: Mapping[str, Any]
+) -> Model:
     """Understand a resource of the prompt; `related` are the resources it touches."""
     neighbours = [*related, resource]
     return Model(

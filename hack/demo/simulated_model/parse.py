@@ -67,7 +67,7 @@ class Prompt:
     complaint: str = ""
 
 
-class NotAPrompt(ValueError):
+class NotAPromptError(ValueError):
     """The conversation holds no `## Task` section with an id and a type."""
 
 
@@ -108,17 +108,19 @@ def parse(messages: Sequence[Message]) -> Prompt:
     """Read a conversation.
 
     Raises:
-        NotAPrompt: it is something else than a task, such as a greeting.
+        NotAPromptError: it is something else than a task, such as a greeting.
     """
     users = [m.text for m in messages if m.role == "user"]
     parts = sections(users[0]) if users else {}
     facts = _task_lines(parts.get("Task", Section()))
     if not facts.get("id") or not facts.get("type"):
-        raise NotAPrompt("the first user message has no '## Task' section with '- id:' and '- type:'")
+        raise NotAPromptError("the first user message has no '## Task' section with '- id:' and '- type:'")
     detail = parts["Task"].json() or {}
     resource = parts.get("Resource", Section()).json() or detail.get("resource")
     related = parts.get("Related resources", Section()).json() or detail.get("related") or []
-    files = {f.info.partition(":")[2].strip(): f.content for f in parts.get("Existing files", Section()).fences}
+    files = {
+        f.info.partition(":")[2].strip(): f.content for f in parts.get("Existing files", Section()).fences
+    }
     return Prompt(
         task_id=facts["id"],
         type=facts["type"],

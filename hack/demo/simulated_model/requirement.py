@@ -17,21 +17,21 @@ _KINDS = (
     (r"bcrypt|password.*hash", "bcrypt"),
     (r"sql injection|parameteri[sz]ed", "injection"),
     (r"xss|cross-site|saniti[sz]", "markup"),
-    (r"(?:query|database).*\bms\b", "query_time"),
-    (r"\bp9\d\b.*\bms\b|response time|latency", "latency"),
+    (r"(?:query|database).*\d\s*ms\b", "query_time"),
+    (r"\bp9\d\b.*\d\s*ms\b|response time|latency", "latency"),
     (r"concurrent|simultaneous", "concurrency"),
 )
 _EXPLANATIONS = {
-    "rate_limit": "A middleware counts requests for each client address in windows of a minute and answers 429 with "
-    "`Retry-After` beyond the limit. `RATE_LIMIT_PER_MINUTE` sets the limit; 0 switches it off.",
-    "token_expiry": "`src/http/auth.ts` signs every token with its lifetime; an expired token is answered with 401.",
-    "bcrypt": "Passwords are hashed with bcrypt before they reach the database; `BCRYPT_ROUNDS` sets the cost.",
-    "injection": "All values reach PostgreSQL as parameters; column names come from `src/db/sql.ts`, which refuses "
-    "everything that is not a plain name.",
-    "markup": "`sanitize` removes markup from every text that clients send; answers are JSON with headers that keep "
-    "browsers from reading them as a page.",
+    "rate_limit": "A middleware counts requests for each client address in windows of a minute and answers "
+    "429 with `Retry-After` beyond the limit. `RATE_LIMIT_PER_MINUTE` sets the limit; 0 switches it off.",
+    "token_expiry": "`src/http/auth.ts` signs every token with its lifetime; an expired token gets 401.",
+    "bcrypt": "Passwords are hashed with bcrypt before they are stored; `BCRYPT_ROUNDS` sets the cost.",
+    "injection": "All values reach PostgreSQL as parameters; column names come from `src/db/sql.ts`, "
+    "which refuses everything that is not a plain name.",
+    "markup": "`sanitize` removes markup from every text that clients send; answers are JSON with headers "
+    "that keep browsers from reading them as a page.",
     "query_time": "Every foreign key and every order of a list has an index.",
-    "latency": "Lists are paged and bounded; the test measures the 95th percentile over all reading routes.",
+    "latency": "Lists are paged and bounded; the test takes the 95th percentile over all reading routes.",
     "concurrency": "Requests share one connection pool and wait for a free connection instead of failing.",
     "general": "All routes validate their input and report errors by their status.",
 }
@@ -78,7 +78,9 @@ def requirement_files(prompt: Prompt) -> dict[str, str]:
         "text": requirement.text.replace("*/", ""),
         "seconds": str(token_seconds(prompt.project)),
         "limit": str(_first_number(text, r"(\d[\d,_]*)\s*ms", 100)),
-        "count": str(min(MAX_CONCURRENT, _first_number(text, r"(\d[\d,_]*)\s*(?:concurrent|simultaneous)", 100))),
+        "count": str(
+            min(MAX_CONCURRENT, _first_number(text, r"(\d[\d,_]*)\s*(?:concurrent|simultaneous)", 100))
+        ),
     }
     files: dict[str, str] = {}
     test = next((p for p in prompt.paths if p.endswith(".test.ts")), "")

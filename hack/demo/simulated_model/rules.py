@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 _N = r"(\d+(?:\.\d+)?)"
-_MODAL = re.compile(r"\s+(?:must|should|shall|has to|needs to|cannot|can not|may not|is|are)\b", re.IGNORECASE)
+_MODAL = re.compile(
+    r"\s+(?:must|should|shall|has to|needs to|cannot|can not|may not|is|are)\b", re.IGNORECASE
+)
 
 #: Formats by a word in the sentence or in the field's name.
 _FORMATS = (
@@ -41,41 +43,70 @@ def _format_of(field: str, sentence: str) -> str:
     return ""
 
 
+_UNIT = r"\s*(?:characters|chars|letters|digits)"
+_RANGE = r"(?:between\s+)?(-?\d+(?:\.\d+)?)\s*(?:-|to|and|\u2013)\s*(\d+(?:\.\d+)?)"
+_LEAST = r"(?:at least|min(?:imum)?(?: of)?|longer than|>=|\u2265)\s*"
+_MOST = r"(?:at most|up to|max(?:imum)?(?: of)?|no more than|under|fewer than|less than|exceed|<=|\u2264)\s*"
+
+#: Sentences about length: pattern, and which of its groups are the least and the greatest length.
+_LENGTHS = (
+    (rf"{_RANGE}{_UNIT}", 1, 2),
+    (rf"exactly\s+{_N}{_UNIT}", 1, 1),
+    (rf"{_N}\s*\+{_UNIT}", 1, None),
+    (rf"{_LEAST}{_N}{_UNIT}", 1, None),
+    (rf"{_MOST}{_N}{_UNIT}", None, 1),
+)
+#: The same for numbers.
+_BOUNDS = (
+    (_RANGE, 1, 2),
+    (rf"{_LEAST}{_N}", 1, None),
+    (rf"\b{_N}\s*\+", 1, None),
+    (rf"{_MOST}{_N}", None, 1),
+)
+_ABOVE = re.compile(rf"(?:greater than|more than|above|over|>)\s*{_N}")
+
+
+def _limits(
+    text: str, table: tuple[tuple[str, int | None, int | None], ...]
+) -> tuple[float | None, float | None] | None:
+    """Give (least, greatest) of the first sentence form that fits."""
+    for pattern, least, greatest in table:
+        if found := re.search(pattern, text):
+            return (
+                float(found[least]) if least else None,
+                float(found[greatest]) if greatest else None,
+            )
+    return None
+
+
 def _lengths(text: str, rule: Rule) -> Rule:
-    if found := re.search(rf"(?:between\s+)?{_N}\s*(?:-|to|and|\u2013)\s*{_N}\s*(?:characters|chars|letters)", text):
-        return replace(rule, min_length=int(float(found[1])), max_length=int(float(found[2])))
-    if found := re.search(rf"(?:exactly\s+){_N}\s*(?:characters|chars|letters|digits)", text):
-        return replace(rule, min_length=int(float(found[1])), max_length=int(float(found[1])))
-    if found := re.search(rf"{_N}\s*\+\s*(?:characters|chars|letters)", text):
-        return replace(rule, min_length=int(float(found[1])))
-    if found := re.search(rf"(?:at least|min(?:imum)?(?: of)?|longer than)\s*{_N}\s*(?:characters|chars|letters)", text):
-        return replace(rule, min_length=int(float(found[1])))
-    if found := re.search(
-        rf"(?:at most|up to|max(?:imum)?(?: of)?|no more than|under|fewer than|less than|exceed)\s*{_N}\s*(?:characters|chars|letters)",
-        text,
-    ):
-        return replace(rule, max_length=int(float(found[1])))
+    if limits := _limits(text, _LENGTHS):
+        low, high = limits
+        return replace(
+            rule,
+            min_length=rule.min_length if low is None else int(low),
+            max_length=rule.max_length if high is None else int(high),
+        )
     if re.search(r"not be (?:empty|blank)|non-?empty", text):
         return replace(rule, min_length=max(1, rule.min_length or 1))
     return rule
 
 
 def _bounds(text: str, rule: Rule) -> Rule:
-    if re.search(r"characters|chars|letters|digits", text):
+    if re.search(_UNIT, text):
         return rule
-    if found := re.search(rf"(?:between\s+)?(-?\d+(?:\.\d+)?)\s*(?:-|to|and|\u2013)\s*{_N}", text):
-        return replace(rule, minimum=float(found[1]), maximum=float(found[2]))
+    if limits := _limits(text, _BOUNDS):
+        low, high = limits
+        return replace(
+            rule,
+            minimum=rule.minimum if low is None else low,
+            maximum=rule.maximum if high is None else high,
+        )
     if re.search(r"non-?negative|not be negative", text):
         return replace(rule, minimum=0)
-    if re.search(r"\bpositive\b", text):
-        return replace(rule, minimum=1)
-    if found := re.search(rf"(?:at least|min(?:imum)?(?: of)?|>=|\u2265)\s*{_N}|\b{_N}\s*\+", text):
-        return replace(rule, minimum=float(found[1] or found[2]))
-    if found := re.search(rf"(?:greater than|more than|above|over|>)\s*{_N}", text):
+    if found := _ABOVE.search(text):
         return replace(rule, minimum=float(found[1]) + 1)
-    if found := re.search(rf"(?:at most|up to|max(?:imum)?(?: of)?|no more than|<=|\u2264|exceed)\s*{_N}", text):
-        return replace(rule, maximum=float(found[1]))
-    return rule
+    return replace(rule, minimum=1) if re.search(r"\bpositive\b", text) else rule
 
 
 def _choices(text: str, rule: Rule) -> Rule:

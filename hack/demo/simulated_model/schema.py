@@ -1,13 +1,16 @@
 """Answers of `implement_database`: the migration, the model module and the test factory."""
 
+# ruff: noqa: S608 — renders SQL of the built project; names come from a checked specification
+
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from simulated_model.model import Column, Model, Role, build
+from simulated_model.parse import Prompt
 from simulated_model.text import fill, pascal, quoted, template
 from simulated_model.values import PASSWORD, max_length, min_length, unique_sample
 
@@ -104,78 +107,85 @@ def _column_sql(column: Column, reference: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Neighbourhood:
-    """A resource and those it touches, by name."""
+class Schema:
+    """A resource with what its migration must know of others."""
 
     model: Model
-    others: Mapping[str, Model]
-
-    def later(self, name: str | None) -> bool:
-        """Tell whether that resource's migration comes after this one's."""
-        other = self.others.get(name or "")
-        return other is not None and other.place > self.model.place
+    related: Mapping[str, Model]
+    #: Join tables and postponed foreign keys of the task's specification, as docs/contracts.md names them.
+    joins: tuple[Mapping[str, Any], ...] = ()
+    deferred: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def tables(self) -> dict[str, str]:
         """Tables by resource name."""
-        return {m.name: m.table for m in [*self.others.values(), self.model]}
+        return {m.name: m.table for m in [*self.related.values(), self.model]}
+
+    def postpones(self, column: Column) -> bool:
+        """Tell whether a later migration adds this foreign key, for it would close a cycle."""
+        return any(d["resource"] == self.model.name and d["field"] == column.name for d in self.deferred)
 
 
-def _joins(around: _Neighbourhood) -> list[str]:
-    """Join tables that this migration must make: those of which this resource is the later side."""
-    model, others = around.model, around.others
-    pairs = {link.table: (link.own, link.other, others.get(link.target, model)) for link in model.links}
-    for other in others.values():
-        for link in other.links:
-            if link.target == model.name:
-                pairs.setdefault(link.table, (link.other, link.own, other))
-    return [
-        _join(model, pair, table) for table, pair in sorted(pairs.items()) if not around.later(pair[2].name)
-    ]
+def read_schema(prompt: Prompt) -> Schema:
+    """Gather what the prompt says of a schema.
+
+    Raises:
+        KeyError: the prompt has no resource.
+    """
+    if prompt.resource is None:
+        raise KeyError("resource")
+    everyone = [*prompt.related, prompt.resource]
+    return Schema(
+        model=build(prompt.resource, prompt.related, prompt.project),
+        related={r["name"]: build(r, everyone, prompt.project) for r in prompt.related},
+        joins=tuple(prompt.detail.get("join_tables") or ()),
+        deferred=tuple(prompt.detail.get("deferred_references") or ()),
+    )
 
 
-def _join(model: Model, pair: tuple[str, str, Model], table: str) -> str:
-    own, other_column, other = pair
-    mine, theirs = _SQL_TYPES[model.key.type], _SQL_TYPES[other.key.type]
+def _join(schema: Schema, join: Mapping[str, Any]) -> str:
+    models = {**schema.related, schema.model.name: schema.model}
+    lines = []
+    for column in join["columns"]:
+        model = models.get(column["resource"])
+        kind = _SQL_TYPES[model.key.type] if model else "uuid"
+        table = schema.tables.get(column["resource"], column["resource"])
+        field = column["references"]["field"]
+        lines.append(
+            f'  "{column["column"]}" {kind} NOT NULL REFERENCES "{table}" ("{field}") ON DELETE CASCADE,\n'
+        )
+    first, second = (column["column"] for column in join["columns"])
     return (
-        f'CREATE TABLE "{table}" (\n'
-        f'  "{own}" {mine} NOT NULL REFERENCES "{model.table}" ("{model.key.name}") ON DELETE CASCADE,\n'
-        f'  "{other_column}" {theirs} NOT NULL REFERENCES "{other.table}" ("{other.key.name}") ON DELETE CASCADE,\n'
-        f'  PRIMARY KEY ("{own}", "{other_column}")\n);\n'
-        f'CREATE INDEX ON "{table}" ("{other_column}");\n'
+        f'CREATE TABLE "{join["table"]}" (\n{"".join(lines)}  PRIMARY KEY ("{first}", "{second}")\n);\n'
+        f'CREATE INDEX ON "{join["table"]}" ("{second}");\n'
     )
 
 
-def _postponed(around: _Neighbourhood) -> list[str]:
-    """Foreign keys of earlier tables to this one, which would have closed a cycle."""
-    return [
-        f'ALTER TABLE "{other.table}" ADD FOREIGN KEY ("{column.name}") {_reference(column, around.tables)};\n'
-        for other in around.others.values()
-        for column in other.columns
-        if column.target == around.model.name and other.place < around.model.place
-    ]
-
-
-def _migrated(model: Model, related: Iterable[Mapping[str, Any]], project: Mapping[str, Any]) -> _Neighbourhood:
-    everyone = [*related, model.raw]
-    return _Neighbourhood(
-        model, {r["name"]: build(r, everyone, project) for r in related if r["name"] != model.name}
+def _added_key(schema: Schema, deferred: Mapping[str, Any]) -> str:
+    field = deferred["references"]["field"]
+    return (
+        f'ALTER TABLE "{deferred["table"]}" ADD FOREIGN KEY ("{deferred["field"]}") '
+        f'REFERENCES "{schema.model.table}" ("{field}") ON DELETE SET NULL;\n'
     )
 
 
-def migration(model: Model, related: Iterable[Mapping[str, Any]], project: Mapping[str, Any]) -> str:
+def migration(schema: Schema) -> str:
     """Render the table, its indexes, its join tables, and keys that earlier tables had to leave out."""
-    around = _migrated(model, related, project)
+    model = schema.model
     lines = []
     for column in model.columns:
-        refers = column.target is not None and not around.later(column.target)
-        lines.append(f"  {_column_sql(column, f' {_reference(column, around.tables)}' if refers else '')}")
-    indexes = [f'CREATE INDEX ON "{model.table}" ("{c.name}");\n' for c in model.columns if c.target and not c.unique]
+        refers = column.target is not None and not schema.postpones(column)
+        lines.append(f"  {_column_sql(column, f' {_reference(column, schema.tables)}' if refers else '')}")
+    indexes = [
+        f'CREATE INDEX ON "{model.table}" ("{c.name}");\n' for c in model.columns if c.target and not c.unique
+    ]
     created = next((c for c in model.columns if c.role is Role.CREATED), None)
     if created:
         indexes.append(f'CREATE INDEX ON "{model.table}" ("{created.name}", "{model.key.name}");\n')
+    joins = [_join(schema, j) for j in schema.joins if j["owner"] == model.name]
+    keys = [_added_key(schema, d) for d in schema.deferred if d["added_by"] == model.name]
     table = f'CREATE TABLE "{model.table}" (\n' + ",\n".join(lines) + "\n);\n"
-    return f"-- Table of {model.name}.\n" + "".join([table, *indexes, *_joins(around), *_postponed(around)])
+    return f"-- Table of {model.name}.\n" + "".join([table, *indexes, *joins, *keys])
 
 
 def _ts_type(column: Column) -> str:
@@ -189,7 +199,18 @@ def _ts_type(column: Column) -> str:
 def _zod_number(column: Column) -> str:
     base = "z.int32()" if column.type == "integer" else "z.number()"
     low, high = column.rule.minimum, column.rule.maximum
-    return base + (f".min({low:g})" if low is not None else "") + (f".max({high:g})" if high is not None else "")
+    return (
+        base + (f".min({low:g})" if low is not None else "") + (f".max({high:g})" if high is not None else "")
+    )
+
+
+_ZOD = {
+    "uuid": "z.uuid()",
+    "boolean": "z.boolean()",
+    "timestamp": "z.iso.datetime({ offset: true })",
+    "date": "z.iso.date()",
+    "json": "z.record(z.string(), z.json())",
+}
 
 
 def _zod(column: Column) -> str:
@@ -199,21 +220,9 @@ def _zod(column: Column) -> str:
         return f"z.string().min({min_length(column)}).max({max_length(column)})"
     if column.rule.format and column.type in {"string", "text"}:
         return _FORMATS[column.rule.format].format(max=max_length(column))
-    match column.type:
-        case "uuid":
-            return "z.uuid()"
-        case "integer" | "number":
-            return _zod_number(column)
-        case "boolean":
-            return "z.boolean()"
-        case "timestamp":
-            return "z.iso.datetime({ offset: true })"
-        case "date":
-            return "z.iso.date()"
-        case "json":
-            return "z.record(z.string(), z.json())"
-        case _:
-            return f"text({min_length(column)}, {max_length(column)})"
+    if column.type in {"integer", "number"}:
+        return _zod_number(column)
+    return _ZOD.get(column.type, f"text({min_length(column)}, {max_length(column)})")
 
 
 def _create_property(column: Column) -> str:
@@ -225,12 +234,12 @@ def _create_property(column: Column) -> str:
         tail = f".default({quoted(typed_default(column))})"
     else:
         tail = ".nullish()"
-    return f"{column.property}: {_zod(column)}{tail},"
+    return f"{column.api_name}: {_zod(column)}{tail},"
 
 
 def _update_property(column: Column) -> str:
     tail = ".optional()" if column.not_null else ".nullish()"
-    return f"{column.property}: {_zod(column)}{tail},"
+    return f"{column.api_name}: {_zod(column)}{tail},"
 
 
 def filters(model: Model) -> list[Column]:
@@ -239,15 +248,19 @@ def filters(model: Model) -> list[Column]:
 
 
 def _filter(column: Column) -> str:
-    coerced = {"boolean": "z.stringbool()", "integer": "z.coerce.number().int()", "number": "z.coerce.number()"}
+    coerced = {
+        "boolean": "z.stringbool()",
+        "integer": "z.coerce.number().int()",
+        "number": "z.coerce.number()",
+    }
     base = coerced.get(column.type, _zod(column))
     return f"{column.name}: {base}.optional(),"
 
 
 def _link_column(model: Model) -> list[str]:
     return [
-        f'ARRAY(SELECT "{link.other}" FROM "{link.table}" WHERE "{link.own}" = "{model.table}"."{model.key.name}" '
-        f'ORDER BY 1) AS "{link.property}"'
+        f'ARRAY(SELECT "{link.other}" FROM "{link.table}" '
+        f'WHERE "{link.own}" = "{model.table}"."{model.key.name}" ORDER BY 1) AS "{link.api_name}"'
         for link in model.links
     ]
 
@@ -255,25 +268,31 @@ def _link_column(model: Model) -> list[str]:
 def _id_schema(model: Model) -> str:
     if model.key.type == "uuid":
         return "z.uuid()"
-    return "z.coerce.number().int().min(1).max(2_147_483_647)" if model.key.type == "integer" else "z.string().min(1)"
+    return (
+        "z.coerce.number().int().min(1).max(2_147_483_647)"
+        if model.key.type == "integer"
+        else "z.string().min(1)"
+    )
 
 
 def model_module(model: Model) -> str:
     """Render `src/models/<resource>.ts`."""
-    link_ids = [f"{link.property}: z.array(z.uuid()).max(100)" for link in model.links]
+    link_ids = [f"{link.api_name}: z.array(z.uuid()).max(100)" for link in model.links]
     create = [_create_property(c) for c in model.writable] + [f"{x}.default([])," for x in link_ids]
     changing = [c for c in model.writable if c.role is not Role.KEY]
     update = [_update_property(c) for c in changing] + [f"{x}.optional()," for x in link_ids]
-    names = [f'"{c.name}"' for c in model.visible] + _link_column(model)
+    names = [f'"{c.name}"' for c in model.visible]
     row = [f"{c.name}: {_ts_type(c)};" for c in model.visible]
-    row += [f"{link.property}: string[];" for link in model.links]
+    row += [f"{link.api_name}: string[];" for link in model.links]
     links = [
         f"export const {link.variable} = "
         f"{{ table: {quoted(link.table)}, own: {quoted(link.own)}, other: {quoted(link.other)} }};"
         for link in model.links
     ]
     body = "\n".join(create + update)
-    flags = {"text"} if "text(" in body or any("text(" in _filter(c) for c in filters(model)) else set()
+    flags = ({"links"} if model.links else set()) | (
+        {"text"} if "text(" in body or any("text(" in _filter(c) for c in filters(model)) else set()
+    )
     return fill(
         template("model.ts"),
         {
@@ -281,6 +300,7 @@ def model_module(model: Model) -> str:
             "resource": model.name,
             "row": "\n".join(row),
             "columns": ",\n".join(names),
+            "linked": ",\n".join(_link_column(model)),
             "id": _id_schema(model),
             "create": "\n".join(create),
             "update": "\n".join(update),
@@ -296,7 +316,9 @@ def factory(model: Model) -> str:
     imports: list[str] = []
     values: list[str] = []
     for column in model.columns:
-        if column.role in {Role.CREATED, Role.UPDATED} or (column.role is Role.KEY and column not in model.writable):
+        if column.role in {Role.CREATED, Role.UPDATED} or (
+            column.role is Role.KEY and column not in model.writable
+        ):
             continue
         if column.role is Role.PASSWORD:
             values.append(f"{column.name}: await bcrypt.hash(password, 4),")
@@ -308,7 +330,7 @@ def factory(model: Model) -> str:
             )
         elif not column.target:
             values.append(f"{column.name}: {unique_sample(column)},")
-    flags = {"password"} if model.password else set()
+    flags = ({"password"} if model.password else set()) | ({"links"} if model.links else set())
     return fill(
         template("factory.ts"),
         {
@@ -317,6 +339,7 @@ def factory(model: Model) -> str:
             "table": model.table,
             "imports": "\n".join(sorted(set(imports))),
             "values": "\n".join(values),
+            "omitted": " | ".join(quoted(link.api_name) for link in model.links),
             "password": quoted(PASSWORD),
         },
         flags | ({"counted"} if any("count" in v for v in values) else set()),

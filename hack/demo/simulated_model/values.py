@@ -11,10 +11,16 @@ _DEFAULT_MAX = {"string": 255, "text": 10_000}
 PASSWORD_MAX = 72  # bcrypt ignores what follows
 PASSWORD = "correct horse battery"  # noqa: S105 — an example in generated tests
 
+#: `{n}` makes a text unique; what tests send and what factories insert must never be equal by chance.
 _FORMAT_SAMPLES = {
+    "email": "new{n}@example.com",
+    "url": "https://example.com/new-{n}",
+    "slug": "new-{n}",
+}
+_FORMAT_ROWS = {
     "email": "person{n}@example.com",
     "url": "https://example.com/page-{n}",
-    "slug": "sample-{n}",
+    "slug": "page-{n}",
 }
 
 
@@ -53,7 +59,7 @@ def _text(column: Column, n: str) -> str:
         return "+49301234567"
     if column.rule.format in _FORMAT_SAMPLES:
         return _FORMAT_SAMPLES[column.rule.format].replace("{n}", n)
-    return _fit(f"{words(column.name).capitalize()} {n}", column)
+    return _fit(f"New {words(column.name)} {n}", column)
 
 
 def _number(column: Column, offset: int) -> float:
@@ -67,33 +73,34 @@ def _literal_number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
+def _sample_number(column: Column, variant: int) -> str:
+    half = 0.5 if column.type == "number" and column.rule.maximum is None else 0
+    return _literal_number(_number(column, variant) + half)
+
+
+def _plain_samples(variant: int) -> dict[str, str]:
+    digit = variant % 10
+    return {
+        "boolean": "true" if variant % 2 == 0 else "false",
+        "timestamp": quoted(f"203{digit}-01-02T03:04:05.000Z"),
+        "date": quoted(f"203{digit}-01-02"),
+        "json": f"{{ key: {quoted(f'value {variant}')} }}",
+        "uuid": quoted(f"00000000-0000-4000-8000-00000000000{digit}"),
+    }
+
+
 def sample(column: Column, variant: int = 0) -> str:
     """A valid value as a literal; other variants give other values where the column allows it."""
     if column.choices:
         return quoted(column.choices[variant % len(column.choices)])
-    match column.type:
-        case "boolean":
-            return "true" if variant % 2 == 0 else "false"
-        case "integer":
-            return _literal_number(_number(column, variant))
-        case "number":
-            low_high = column.rule.maximum is None
-            return _literal_number(_number(column, variant) + (0.5 if low_high else 0))
-        case "timestamp":
-            return quoted(f"203{variant % 10}-01-02T03:04:05.000Z")
-        case "date":
-            return quoted(f"203{variant % 10}-01-02")
-        case "json":
-            return f"{{ key: {quoted(f'value {variant}')} }}"
-        case "uuid":
-            return quoted(f"00000000-0000-4000-8000-00000000000{variant % 10}")
-        case _:
-            return _sample_text(column, variant)
+    if column.type in {"integer", "number"}:
+        return _sample_number(column, variant)
+    return _plain_samples(variant).get(column.type) or _sample_text(column, variant)
 
 
 def _sample_text(column: Column, variant: int) -> str:
     if column.rule.format == "isbn":
-        return quoted(f"978000000000{variant % 10}")
+        return quoted(f"979000000000{variant % 10}")
     if column.rule.format == "color" and variant:
         return quoted("#c0ffee")
     if column.rule.format == "phone" and variant:
@@ -103,31 +110,32 @@ def _sample_text(column: Column, variant: int) -> str:
     return quoted(_text(column, str(variant + 1)))
 
 
+_UNIQUE_FORMATS = {
+    "isbn": "String(9_780_000_000_000 + count)",
+    "color": '`#${(count % 0xff_ff_ff).toString(16).padStart(6, "0")}`',
+    "phone": "`+4930${1_000_000 + count}`",
+}
+
+
 def unique_sample(column: Column) -> str:
     """A valid value as an expression over the counter `count`, so that rows differ."""
-    if column.choices or not column.unique and column.type not in {"string", "text"}:
+    if column.choices:
         return sample(column)
-    if column.type in {"integer", "number"}:
-        return "count"
     if column.type in {"string", "text"}:
-        if column.rule.format == "isbn":
-            return "String(9_780_000_000_000 + count)"
-        if column.rule.format == "color":
-            return '`#${(count % 0xff_ff_ff).toString(16).padStart(6, "0")}`'
-        if column.rule.format == "phone":
-            return "`+4930${1_000_000 + count}`"
-        return _unique_text(column)
+        return _UNIQUE_FORMATS.get(column.rule.format) or _unique_text(column)
+    if column.unique and column.type in {"integer", "number"}:
+        return "count" if column.rule.maximum is not None else "1000 + count"
     return sample(column)
 
 
 def _unique_text(column: Column) -> str:
-    if column.rule.format in _FORMAT_SAMPLES:
-        return "`" + _FORMAT_SAMPLES[column.rule.format].replace("{n}", "${count}") + "`"
+    if column.rule.format in _FORMAT_ROWS:
+        return "`" + _FORMAT_ROWS[column.rule.format].replace("{n}", "${count}") + "`"
     prefix = f"{words(column.name).capitalize()} "
     longest, shortest = max_length(column), min_length(column)
     if longest < len(prefix) + 6:
         return f'String(count).padStart({max(shortest, 1)}, "a")'
-    padded = f'`{prefix}${{count}}`'
+    padded = f"`{prefix}${{count}}`"
     return padded if shortest <= len(prefix) + 1 else f'{padded}.padEnd({shortest}, "x")'
 
 
@@ -154,22 +162,19 @@ def _bad_number(column: Column) -> list[Bad]:
     return bad
 
 
+_BAD = {
+    "boolean": Bad("text", quoted("maybe")),
+    "timestamp": Bad("not a timestamp", quoted("yesterday")),
+    "date": Bad("not a date", quoted("2030-02-31")),
+    "json": Bad("not an object", "5"),
+    "uuid": Bad("not a UUID", quoted("nonsense")),
+}
+
+
 def bad_values(column: Column) -> list[Bad]:
     """Values that the API must answer with 400."""
     if column.choices:
         return [Bad("not among the choices", quoted("no such choice"))]
-    match column.type:
-        case "boolean":
-            return [Bad("text", quoted("maybe"))]
-        case "integer" | "number":
-            return _bad_number(column)
-        case "timestamp":
-            return [Bad("not a timestamp", quoted("yesterday"))]
-        case "date":
-            return [Bad("not a date", quoted("2030-02-31"))]
-        case "json":
-            return [Bad("not an object", "5")]
-        case "uuid":
-            return [Bad("not a UUID", quoted("nonsense"))]
-        case _:
-            return _bad_text(column)
+    if column.type in {"integer", "number"}:
+        return _bad_number(column)
+    return [_BAD[column.type]] if column.type in _BAD else _bad_text(column)

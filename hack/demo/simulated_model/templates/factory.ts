@@ -3,9 +3,18 @@ import bcrypt from "bcryptjs";
 //#end
 import type { Database } from "../../src/db/pool.ts";
 import { insertInto } from "../../src/db/sql.ts";
+//#if links
+import { ownColumns as columns, type Row as WholeRow } from "../../src/models/{{resource}}.ts";
+//#else
 import { columns, type Row } from "../../src/models/{{resource}}.ts";
+//#end
 {{imports}}
 
+//#if links
+/** The linked rows are left to the tests. */
+type Row = Omit<WholeRow, {{omitted}}>;
+
+//#end
 //#if password
 /** The password of every account that `insertRow` makes. */
 export const password = {{password}};

@@ -10,10 +10,22 @@ export type Row = {
   {{row}}
 };
 
+//#if links
+/** The table's own part of a Row; never a password's hash. */
+export const ownColumns = `
+  {{columns}}
+`;
+
+/** What to select for a Row. */
+export const columns = `${ownColumns},
+  {{linked}}
+`;
+//#else
 /** What to select for a Row; never a password's hash. */
 export const columns = `
   {{columns}}
 `;
+//#end
 
 export const idParam = {{id}};
 

@@ -50,6 +50,15 @@ for (const query of ["?limit=0", "?limit=101", "?limit=many", "?offset=-1"]) {
   });
 }
 
+//#if parents
+test("answers 404 for an unknown parent", async () => {
+  const { token } = await prepare();
+  {{lose_parent}}
+  const answer = await call("", token);
+  assert.equal(answer.status, 404);
+});
+
+//#end
 //#if auth
 test("answers 401 without a token", async () => {
   await prepare();
