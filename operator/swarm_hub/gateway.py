@@ -28,6 +28,7 @@ from swarm_hub.upstream import (
 )
 from swarm_hub.wire import BodyTooLargeError, is_authorized, read_body
 from swarmrun.core.errors import Invalid
+from swarmrun.core.models import output_limit
 from swarmrun.core.pricing import PriceUnknown, worst_case_micro_usd
 from swarmrun.runconfig import RunConfig
 
@@ -111,7 +112,7 @@ class ModelGateway:
             raise CallRefusedError(409, "stale_lease", str(error)) from None
         try:
             body = await read_body(request, _REQUEST_BODY)
-            call = self._dialect.parse(body, default_max_output=self._config.max_output_tokens)
+            call = self._dialect.parse(body, max_output=self._max_output)
         except BodyTooLargeError as error:
             raise CallRefusedError(413, "request_too_large", str(error)) from None
         except Invalid as error:
@@ -203,6 +204,10 @@ class ModelGateway:
         finally:
             self._metrics.request(call.model, outcome)
         return response
+
+    def _max_output(self, model: str) -> int:
+        """Without a cap, one request for a million tokens of output would exhaust the budget on paper."""
+        return output_limit(model, self._config.max_output_tokens)
 
     def _refuse(self, request: web.Request, refusal: CallRefusedError) -> web.Response:
         self._metrics.request(request.get(_MODEL, "other"), refusal.code)

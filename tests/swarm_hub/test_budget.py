@@ -19,7 +19,7 @@ REAL = COST["OpenAI"]
 
 def worst_of(hub: RunningHub) -> int:
     body = json.dumps(hub.request("ok", stream=True)).encode()
-    call = OpenAIDialect(vendor=True).parse(body, default_max_output=1)
+    call = OpenAIDialect(vendor=True).parse(body, max_output=lambda _: 4096)
     price = lookup_price("gpt-4-turbo", hub.config.provider, at=datetime(2026, 11, 24, tzinfo=UTC))
     return worst_case_micro_usd(price, call.input_tokens_bound, call.max_output_tokens)
 

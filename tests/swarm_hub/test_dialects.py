@@ -18,6 +18,10 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 FINISH = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":null}\n\n'
 
 
+def cap(_: str) -> int:
+    return 1000
+
+
 def body(**fields: Any) -> bytes:
     return json.dumps({"model": "m", "messages": MESSAGES, **fields}).encode()
 
@@ -31,24 +35,31 @@ def event(**fields: Any) -> bytes:
     [(OPENAI, "max_completion_tokens"), (LOCAL, "max_tokens"), (ANTHROPIC, "max_tokens")],
 )
 def test_a_missing_output_limit_is_set(dialect: Dialect, field: str) -> None:
-    call = dialect.parse(body(), default_max_output=777)
+    call = dialect.parse(body(), max_output=lambda _: 777)
     assert call.max_output_tokens == 777
     assert json.loads(call.body)[field] == 777
 
 
 def test_the_larger_of_two_output_limits_is_reserved() -> None:
-    call = OPENAI.parse(body(max_tokens=5, max_completion_tokens=50), default_max_output=1)
+    call = OPENAI.parse(body(max_tokens=5, max_completion_tokens=50), max_output=cap)
     assert call.max_output_tokens == 50
 
 
+@pytest.mark.parametrize("dialect", [OPENAI, LOCAL, ANTHROPIC])
+def test_an_output_limit_above_the_cap_is_lowered(dialect: Dialect) -> None:
+    call = dialect.parse(body(max_tokens=1_000_000), max_output=cap)
+    assert call.max_output_tokens == 1000
+    assert json.loads(call.body)["max_tokens"] == 1000
+
+
 def test_streams_report_their_usage_whatever_the_caller_says() -> None:
-    call = OPENAI.parse(body(stream=True, stream_options={"include_usage": False}), default_max_output=1)
+    call = OPENAI.parse(body(stream=True, stream_options={"include_usage": False}), max_output=cap)
     assert json.loads(call.body)["stream_options"] == {"include_usage": True}
 
 
 def test_only_the_vendor_is_held_to_the_standard_tier() -> None:
-    assert json.loads(OPENAI.parse(body(), default_max_output=1).body)["service_tier"] == "default"
-    assert "service_tier" not in json.loads(LOCAL.parse(body(), default_max_output=1).body)
+    assert json.loads(OPENAI.parse(body(), max_output=cap).body)["service_tier"] == "default"
+    assert "service_tier" not in json.loads(LOCAL.parse(body(), max_output=cap).body)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_what_may_change_the_price_is_refused_by_name(
     dialect: Dialect, fields: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        dialect.parse(body(**fields), default_max_output=1)
+        dialect.parse(body(**fields), max_output=cap)
     assert [problem.path for problem in caught.value.problems] == [path]
     assert all(problem.rule and problem.fix for problem in caught.value.problems)
 
@@ -101,12 +112,12 @@ def test_what_may_change_the_price_is_refused_by_name(
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
 def test_what_is_no_json_object_is_refused(dialect: Dialect, sent: bytes) -> None:
     with pytest.raises(Invalid):
-        dialect.parse(sent, default_max_output=1)
+        dialect.parse(sent, max_output=cap)
 
 
 def test_of_a_doubled_key_one_reaches_the_provider() -> None:
     call = OPENAI.parse(
-        b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"model":"dear"}', default_max_output=1
+        b'{"model":"cheap","messages":[{"role":"user","content":"x"}],"model":"dear"}', max_output=cap
     )
     assert call.model == "dear"
     assert call.body.count(b'"model"') == 1
@@ -118,7 +129,7 @@ def test_the_token_bound_covers_the_text_in_any_normal_form(text: str) -> None:
         json.dumps(
             {"model": "m", "messages": [{"role": "user", "content": text}]}, ensure_ascii=False
         ).encode("utf-8", "replace"),
-        default_max_output=1,
+        max_output=cap,
     )
     assert sent.input_tokens_bound >= len(text.encode("utf-8", "replace")) + TEMPLATE_TOKENS
 

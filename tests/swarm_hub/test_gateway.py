@@ -323,3 +323,8 @@ async def test_figures_appear_without_task_ids(hub: RunningHub) -> None:
     assert 'task_type="implement_endpoint"} 0.0013' in text
     assert 'swarmrun_budget_usd{kind="limit",namespace="demo",run="shop"} 10.0' in text
     assert "task-0" not in text
+
+
+async def test_a_model_is_never_asked_for_more_than_it_can_write(hub: RunningHub) -> None:
+    await call(hub, "ok", max_tokens=16_000)
+    assert hub.provider.requests[0][1]["max_tokens"] == 4_096

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from swarm_hub.dialects.base import (
     ModelCall,
     StreamMeter,
+    cap_output,
     count,
     dump,
     flag_field,
     load_answer,
     load_object,
-    output_limit,
     problem,
     refuse_other_types,
     refuse_unknown,
@@ -46,15 +46,13 @@ class AnthropicDialect:
     default_base_url: Final = "https://api.anthropic.com"
     endpoint: Final = "/v1/messages"
 
-    def parse(self, body: bytes, *, default_max_output: int) -> ModelCall:
+    def parse(self, body: bytes, *, max_output: Callable[[str], int]) -> ModelCall:
         """See `Dialect.parse`."""
         document = load_object(body)
         refuse_unknown(document, _FIELDS)
         _check_content(document)
         model, stream = text_field(document, "model"), flag_field(document, "stream")
-        limit = output_limit(document, ("max_tokens",))
-        if limit is None:
-            limit = document["max_tokens"] = default_max_output
+        limit = cap_output(document, ("max_tokens",), "max_tokens", max_output(model))
         sent = dump(document)
         return ModelCall(
             model=model,

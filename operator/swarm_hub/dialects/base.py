@@ -7,7 +7,7 @@ dearer tier, a server-side tool or an image, and then the reservation would not 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import pydantic_core
@@ -62,8 +62,10 @@ class Dialect(Protocol):
     def endpoint(self) -> str:
         """Path of the call below the base URL."""
 
-    def parse(self, body: bytes, *, default_max_output: int) -> ModelCall:
+    def parse(self, body: bytes, *, max_output: Callable[[str], int]) -> ModelCall:
         """Understand a request, and set what the ledger needs in it.
+
+        `max_output` gives a model's cap on output tokens: a higher limit is lowered to it, a missing one set.
 
         Raises:
             Invalid: not JSON, a field of the wrong type, or one that changes the price.
@@ -178,8 +180,8 @@ def flag_field(document: Mapping[str, Any], name: str) -> bool:
     return bool(value)
 
 
-def output_limit(document: Mapping[str, Any], names: Iterable[str]) -> int | None:
-    """Return the largest of the output limits that a request states, or None when it states none.
+def cap_output(document: dict[str, Any], names: Iterable[str], default: str, cap: int) -> int:
+    """Hold a request's output limits to `cap`, set `default` when there is none; return the largest.
 
     Raises:
         Invalid: no whole number within bounds.
@@ -193,8 +195,11 @@ def output_limit(document: Mapping[str, Any], names: Iterable[str]) -> int | Non
             raise problem(
                 name, value, f"must be a whole number from 1 to {MAX_OUTPUT_TOKENS}", f"correct {name}"
             )
-        limits.append(value)
-    return max(limits, default=None)
+        document[name] = min(value, cap)
+        limits.append(document[name])
+    if not limits:
+        document[default] = cap
+    return max(limits, default=cap)
 
 
 def token_bound(body: bytes) -> int:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from swarm_hub.dialects.base import (
     ModelCall,
     StreamMeter,
+    cap_output,
     count,
     dump,
     flag_field,
     load_answer,
     load_object,
-    output_limit,
     problem,
     refuse_other_types,
     refuse_unknown,
@@ -53,16 +53,14 @@ class OpenAIDialect:
     def __init__(self, *, vendor: bool) -> None:
         self._vendor = vendor
 
-    def parse(self, body: bytes, *, default_max_output: int) -> ModelCall:
+    def parse(self, body: bytes, *, max_output: Callable[[str], int]) -> ModelCall:
         """See `Dialect.parse`."""
         document = load_object(body)
         refuse_unknown(document, _FIELDS if self._vendor else _FIELDS | _LOCAL_FIELDS)
         _check_content(document)
         model, stream = text_field(document, "model"), flag_field(document, "stream")
-        limit = output_limit(document, _LIMITS)
-        if limit is None:
-            limit = default_max_output
-            document["max_completion_tokens" if self._vendor else "max_tokens"] = limit
+        default = "max_completion_tokens" if self._vendor else "max_tokens"
+        limit = cap_output(document, _LIMITS, default, max_output(model))
         if stream:
             options = document.get("stream_options")
             known = options if isinstance(options, dict) else {}
