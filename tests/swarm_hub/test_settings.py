@@ -26,7 +26,7 @@ def test_a_token_file_may_end_with_a_newline_but_not_be_empty(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("address", "parts"), [("0.0.0.0:8080", ("0.0.0.0", 8080)), ("[::]:9090", ("::", 9090))]
+    ("address", "parts"), [("10.0.0.1:8080", ("10.0.0.1", 8080)), ("[::]:9090", ("::", 9090))]
 )
 def test_addresses_are_split_at_the_last_colon(address: str, parts: tuple[str, int]) -> None:
     assert split_address(address) == parts
