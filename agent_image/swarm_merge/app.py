@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
 import time
@@ -28,7 +27,7 @@ from swarmrun.vcs.git import Git
 from swarmrun.vcs.repo import Mirror
 
 #: Seconds for a push under way at SIGTERM; with the servers' own 2 s it stays below the 25 s of the contract.
-_LAST_PUSH: Final = 18.0
+_LAST_PUSH: Final = 16.0
 
 
 async def run(settings: Settings, config: RunConfig, profile: Profile, queue: MergeQueue) -> None:
@@ -50,13 +49,12 @@ async def run(settings: Settings, config: RunConfig, profile: Profile, queue: Me
         gc.freeze()
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        task.cancel()
         stopping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await merger.finish(_LAST_PUSH)
+        await merger.finish(task, _LAST_PUSH)
         for runner in runners:
             await runner.cleanup()
+        if not stop.is_set():
+            task.result()  # the loop never ends by itself: raise what ended it
 
 
 def assemble(

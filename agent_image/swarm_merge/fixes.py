@@ -16,9 +16,13 @@ _MAX_TITLE: Final = 200
 
 
 def fix_task(target: Task, *, subject_paths: Sequence[str] = ()) -> Task:
-    """Write the repair of `target`. For `write_tests` the fix owns the code under test, never the tests."""
-    tests = target.type is TaskType.WRITE_TESTS
-    owned = tuple(subject_paths) if tests and subject_paths else target.owned
+    """Write the repair of `target`. For `write_tests` the fix owns the code under test, never the tests.
+
+    `subject_paths`: that code; unknown, it is what the tests' author was given to read.
+    """
+    owned = target.owned
+    if target.type is TaskType.WRITE_TESTS:
+        owned = tuple(subject_paths) or tuple(p for p in target.reads if p not in target.tests) or owned
     return Task(
         id=fix_id(target.id),
         type=TaskType.FIX_BUG,

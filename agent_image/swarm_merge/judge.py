@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Final
 
 from swarm_merge.gates import GatesClient, GatesLost, GatesUnavailable
@@ -34,6 +34,8 @@ class Judge:
     metrics: MergeMetrics
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     _lost: dict[str, int] = field(default_factory=dict)
+    #: The last green run, so that a push that failed is not paid for twice: same tree, tests and steps.
+    _last: tuple[str, frozenset[str], Green] | None = None
 
     async def judge(self, commit: str, paths: frozenset[str], candidates: Sequence[Task]) -> Verdict:
         """Judge the tree of `commit` (its files are `paths`), which holds the work of `candidates`.
@@ -50,8 +52,13 @@ class Judge:
                 )
             )
         tree = await self.mirror.tree_id(commit)
+        expected = expected_tests(self.profile, paths, candidates)
+        if self._last is not None and self._last[:2] == (tree, expected):
+            return replace(self._last[2], totals=self._last[2].totals.model_copy(update={"commit": commit}))
         started = time.monotonic()
-        verdict = await self._run(commit, tree, expected_tests(self.profile, paths, candidates))
+        verdict = await self._run(commit, tree, expected)
+        if isinstance(verdict, Green):
+            self._last = (tree, expected, verdict)
         outcome = "green" if isinstance(verdict, Green) else "red"
         self.metrics.gate_run(time.monotonic() - started, outcome, len(candidates))
         return verdict

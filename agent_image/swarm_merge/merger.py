@@ -35,7 +35,7 @@ from swarm_merge.verdict import Green, Red
 from swarmrun.core.errors import Retryable, Stalled
 from swarmrun.core.ownership import matches
 from swarmrun.core.profile import Profile
-from swarmrun.core.task import Failure, Task, TaskType
+from swarmrun.core.task import Failure, FailureKind, Task, TaskType
 from swarmrun.queue.port import MergeQueue, Submission
 from swarmrun.vcs.remote import PushOutcome, RemoteProblem, RemoteReason
 from swarmrun.vcs.repo import Mirror
@@ -43,6 +43,12 @@ from swarmrun.vcs.repo import Mirror
 POLL_SECONDS: Final = 5.0
 _RESYNC_SECONDS: Final = 60.0
 _MAX_PAUSE: Final = 30.0
+_MAX_FAULTS: Final = 3
+_CANCELLATIONS: Final = 8
+#: For a change set that ends every round it is part of: a person must see it, others must go on.
+_INDIGESTIBLE: Final = Failure(
+    kind=FailureKind.FORMAT, step="merge", message="the merger cannot process this change set; see its log"
+)
 log = logging.getLogger(__name__)
 
 
@@ -70,29 +76,43 @@ class Merger:
     _synced_at: float = 0.0
     _proven: str = ""
     _measured: str = ""
+    #: Rounds in a row that ended for a reason nobody foresaw.
+    _faults: int = 0
+    _ending: bool = False
+    _measuring: asyncio.Task[None] | None = None
     _critical: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def loop(self) -> None:
         """Merge until cancelled. Errors end a round, never the loop."""
         await self._until_started()
-        failures = 0
-        while True:
+        failures = self._faults = 0
+        while not self._ending:
             try:
                 await self.round()
-                failures = 0
+                failures = self._faults = 0
             except Exception as error:  # noqa: BLE001 — the next round starts from the branch and the queue alone
                 failures += 1
                 await self._note(error)
                 await self.pause(min(_MAX_PAUSE, 2.0 ** (failures - 1)))
 
-    async def finish(self, timeout_seconds: float) -> None:
-        """Wait for a push that is under way, after the loop was cancelled; then give up on it safely."""
+    async def finish(self, loop: asyncio.Task[None], timeout_seconds: float) -> None:
+        """End the loop; wait for a push that is under way, then give up on it, which is safe.
+
+        A client library may swallow a cancellation, so it is repeated.
+        """
+        self._ending = True
+        for _ in range(_CANCELLATIONS):
+            loop.cancel()
+            if (await asyncio.wait({loop}, timeout=0.5))[0]:
+                break
+        if self._measuring is not None:
+            self._measuring.cancel()
         if self._critical:
             await asyncio.wait(self._critical, timeout=timeout_seconds)
 
     async def _until_started(self) -> None:
         failures = 0
-        while not self.ready:
+        while not self.ready and not self._ending:
             try:
                 await self.start()
             except Exception as error:  # noqa: BLE001 — whatever it is, a person may repair it meanwhile
@@ -113,6 +133,7 @@ class Merger:
         reason = error.reason if isinstance(error, Stalled) else type(error).__name__
         self.metrics.failed_round(reason)
         expected = isinstance(error, (Retryable, Stalled))
+        self._faults += not isinstance(error, (Retryable, Stalled, OSError))
         log.warning(
             "round ended early",
             extra={"reason": reason, "error": str(error)[:500]},
@@ -133,10 +154,15 @@ class Merger:
 
     async def round(self) -> None:
         """Take what waits and decide all of it, or do the small jobs when nothing waits."""
-        waiting = await self.queue.submissions(limit=MAX_BATCH, timeout_seconds=self.poll_seconds)
+        limit = 1 if self._faults else MAX_BATCH
+        patience = 0.0 if self._must_measure(await self.mirror.head()) else self.poll_seconds
+        waiting = await self.queue.submissions(limit=limit, timeout_seconds=patience)
         self.metrics.depth(len(waiting))
         if not waiting:
             await self._idle()
+            return
+        if self._faults >= _MAX_FAULTS:
+            await self._reject(waiting[0], _INDIGESTIBLE, fix=None)
             return
         head = await self._sync()
         candidates = await self._triage(waiting)
@@ -244,14 +270,24 @@ class Merger:
         head = await self.mirror.head()
         if self.now() - self._synced_at > _RESYNC_SECONDS:
             head = await self._sync()
+        if self._must_measure(head):
+            self._measured = head
+            self._measuring = asyncio.create_task(self._measure(head))
+        if self._proven != head and head and await self.mirror.landed(self.run):
+            await self._prove(head)
+
+    def _must_measure(self, head: str) -> bool:
+        return self._measured != head and (self._measuring is None or self._measuring.done())
+
+    async def _measure(self, head: str) -> None:
+        """Leave the code's figures for the report; merging goes on meanwhile."""
         if not head or not await self.mirror.landed(self.run):
             return
-        if self._measured != head:
-            self._measured = head
+        try:
             if document := await self.code_stats.measure(self.mirror, head):
                 await self.queue.put_document("code", document)
-        if self._proven != head:
-            await self._prove(head)
+        except Exception as error:  # noqa: BLE001 — a figure less is no reason to stop merging
+            log.warning("cannot record the code's figures", extra={"error": str(error)[:300]})
 
     async def _prove(self, head: str) -> None:
         """Renew the figures of a head that was not judged here: after a restart, or another's push."""

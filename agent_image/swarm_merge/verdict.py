@@ -57,21 +57,21 @@ def expected_tests(profile: Profile, paths: Iterable[str], candidates: Sequence[
     Landed tests stay on the branch, where only their owner may touch them; so the tree itself, read by the
     profile's patterns, tells which tests the landed tasks promised.
     """
-    layout = profile.layout.get(TaskType.WRITE_TESTS)
-    globs = [re.sub(r"\{[a-z_]+\}", "*", pattern) for pattern in (layout.tests if layout else ())]
+    promised = [pattern for layout in profile.layout.values() for pattern in layout.tests]
+    globs = [re.sub(r"\{[a-z_]+\}", "*", pattern) for pattern in promised]
     globs += [pattern for task in candidates for pattern in task.tests]
     return frozenset(path for path in paths if matches(path, globs))
 
 
 def unmet_promises(paths: Iterable[str], candidates: Sequence[Task]) -> list[str]:
-    """List the test globs of `write_tests` candidates that no file of the tree matches."""
+    """List the test globs that candidates promised to write themselves and no file of the tree matches."""
     present = list(paths)
     return sorted(
         pattern
         for task in candidates
-        if task.type is TaskType.WRITE_TESTS
         for pattern in task.tests
-        if not any(matches(path, (pattern,)) for path in present)
+        if (task.type is TaskType.WRITE_TESTS or pattern in task.owned)
+        and not any(matches(path, (pattern,)) for path in present)
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,6 +13,7 @@ from swarm_merge.merger import BranchMovedError, Merger
 from swarm_merge.verdict import Verdict
 from swarmrun.core.task import FailureKind, Task, TaskState
 from swarmrun.vcs.remote import RemoteProblem
+from swarmrun.vcs.repo import NewCommit
 
 PASSING = "print('ok')\n"
 FAILING = "raise SystemExit('users must be created')\n"
@@ -233,6 +235,62 @@ async def test_absent_gates_spend_no_attempt(world: World, session: aiohttp.Clie
     assert (await world.states())["scaffold"] is TaskState.COMPLETED
 
 
+async def test_a_change_set_that_breaks_the_merger_goes_back_and_the_others_land(
+    world: World, merger: Merger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scaffolded(world, merger, task("a"), task("b"))
+    await world.submit("a", {"src/a.py": "a\n"})
+    await world.submit("b", {"src/b.py": "b\n"})
+    real = merger.mirror.build
+
+    async def picky(commits: list[NewCommit], *, parent: str) -> list[str]:
+        if any(c.path == "src/a.py" for commit in commits for c in commit.changes):
+            raise ValueError("not this one")
+        return await real(commits, parent=parent)
+
+    monkeypatch.setattr(merger.mirror, "build", picky)
+
+    async def stop_when_settled(seconds: float) -> None:
+        pauses.append(seconds)
+
+    pauses: list[float] = []
+    merger.pause = stop_when_settled
+    loop = asyncio.create_task(merger.loop())
+    async with asyncio.timeout(20):
+        while (await world.states())["b"] is not TaskState.COMPLETED:
+            await asyncio.wait([loop], timeout=0.05)
+    await merger.finish(loop, 5)
+    assert pauses == [1, 2, 4]
+    assert (await world.states())["a"] is TaskState.READY
+    assert (await world.task("a")).failures[-1].message.startswith("the merger cannot process")
+
+
+async def test_a_damaged_mirror_is_made_anew(
+    world: World, merger: Merger, session: aiohttp.ClientSession
+) -> None:
+    await scaffolded(world, merger, task("users"))
+    for file in [*merger.mirror.path.glob("objects/??/*"), *merger.mirror.path.glob("objects/pack/*")]:
+        file.chmod(0o600)
+        file.write_bytes(b"")
+    (merger.mirror.path / "packed-refs.lock").touch()
+    await world.submit("users", {"src/users.py": "u\n"})
+    await settle(world.merger(session))
+    assert world.log() == ["scaffold", "users"]
+
+
+async def test_a_push_that_failed_does_not_pay_for_its_gates_twice(world: World, merger: Merger) -> None:
+    await scaffolded(world, merger, task("users"))
+    await world.submit("users", {"src/users.py": "u\n"})
+    world.upstream.refuse_pushes("app")
+    for _ in range(3):
+        with pytest.raises(RemoteProblem):
+            await merger.round()
+    counted = world.metrics.registry.get_sample_value(
+        "swarmrun_merge_gate_seconds_count", {"namespace": "team", "run": "app", "outcome": "green"}
+    )
+    assert counted == 2
+
+
 async def test_an_idle_merger_measures_the_code_and_renews_the_figures_of_a_foreign_head(
     world: World, merger: Merger, session: aiohttp.ClientSession
 ) -> None:
@@ -243,6 +301,8 @@ async def test_an_idle_merger_measures_the_code_and_renews_the_figures_of_a_fore
     restarted = world.merger(session)
     await settle(restarted)
     await restarted.round()
+    assert restarted._measuring is not None
+    await restarted._measuring
     snapshot = await world.queue.snapshot()
     assert snapshot.tests.commit == head
     assert snapshot.tests.total == 1

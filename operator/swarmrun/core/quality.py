@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from xml.etree.ElementTree import Element
 
 from defusedxml import ElementTree
 
@@ -31,7 +32,7 @@ class CaseFailure:
 
 @dataclass(frozen=True, slots=True)
 class JUnit:
-    """What a JUnit report says. `mentions` holds every name by which it could name a test file."""
+    """What a JUnit report says. `mentions`: every name by which a test that ran could name its file."""
 
     passing: int = 0
     failing: int = 0
@@ -66,30 +67,38 @@ def parse_junit(data: bytes) -> JUnit:
         root = ElementTree.fromstring(data, forbid_dtd=True)
     except Exception as error:  # expat and defusedxml share no base of their own
         raise ReportError(f"the JUnit report must be plain XML: {error}") from error
-    passing = failing = skipped = 0
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
     failures: list[CaseFailure] = []
     mentions: set[str] = set()
-    for element in root.iter():
-        if element.tag in {"testsuite", "testcase"}:
-            mentions.update(
-                value.replace("\\", "/").removeprefix("./")
-                for key in ("file", "filepath", "name", "classname")
-                if (value := element.get(key))
-            )
+    waiting = [(root, frozenset[str]())]
+    while waiting:
+        element, above = waiting.pop()
+        names = above | _names(element)
+        waiting += [(child, names) for child in reversed(element)]
         if element.tag != "testcase":
             continue
-        bad = element.find("failure")
-        bad = bad if bad is not None else element.find("error")
-        if bad is not None:
-            failing += 1
-            if len(failures) < _NAMED_FAILURES:
-                text = f"{bad.get('message') or ''}\n{bad.text or ''}".strip()
-                failures.append(CaseFailure(element.get("name") or "?", text[:_TEXT_LIMIT]))
-        elif element.find("skipped") is not None:
-            skipped += 1
-        else:
-            passing += 1
-    return JUnit(passing, failing, skipped, tuple(failures), frozenset(mentions))
+        outcome, bad = _outcome(element)
+        counts[outcome] += 1
+        if outcome != "skipped":
+            mentions |= names
+        if bad is not None and len(failures) < _NAMED_FAILURES:
+            text = f"{bad.get('message') or ''}\n{bad.text or ''}".strip()
+            failures.append(CaseFailure(element.get("name") or "?", text[:_TEXT_LIMIT]))
+    return JUnit(counts["passed"], counts["failed"], counts["skipped"], tuple(failures), frozenset(mentions))
+
+
+def _names(element: Element) -> frozenset[str]:
+    if element.tag not in {"testsuite", "testcase"}:
+        return frozenset()
+    given = (element.get(key) for key in ("file", "filepath", "name", "classname"))
+    return frozenset(name.replace("\\", "/").removeprefix("./") for name in given if name)
+
+
+def _outcome(case: Element) -> tuple[str, Element | None]:
+    for tag in ("failure", "error"):
+        if (bad := case.find(tag)) is not None:
+            return "failed", bad
+    return ("skipped" if case.find("skipped") is not None else "passed"), None
 
 
 def parse_lcov(text: str) -> float:

@@ -43,7 +43,7 @@ _CONFIG: Final[Mapping[str, str]] = {
     "maintenance.auto": "false",
     "http.followRedirects": "false",
     "http.lowSpeedLimit": "1",
-    "http.lowSpeedTime": "30",
+    "http.lowSpeedTime": "120",
     "protocol.allow": "never",
     "protocol.http.allow": "always",
     "protocol.https.allow": "always",

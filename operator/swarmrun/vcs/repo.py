@@ -6,8 +6,10 @@ never served nor pushed. Nothing here forces: a push that is no fast-forward fai
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,11 +61,13 @@ class Mirror:
 
     async def open(self) -> None:
         """Create the mirror if it is missing or broken, and set what must hold for it."""
-        if not (self.path / "HEAD").exists():
-            self.path.mkdir(parents=True, exist_ok=True)
-            await self.git.run("init", "--quiet", "--bare", "--template=", str(self.path))
+        # Locks and half-written files are left by a killed process; nobody else writes here.
         for lock in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
-            lock.unlink(missing_ok=True)  # left by a killed process; nobody else writes here
+            lock.unlink(missing_ok=True)
+        if not await self._is_whole():
+            await asyncio.to_thread(shutil.rmtree, self.path, ignore_errors=True)
+            self.path.mkdir(parents=True)
+            await self.git.run("init", "--quiet", "--bare", "--template=", str(self.path))
         await self._git("symbolic-ref", "HEAD", self._ref)
         for key, value in (
             ("transfer.hideRefs", "refs/swarm"),
@@ -74,6 +78,15 @@ class Mirror:
             await self._git("config", key, value)
         (self.path / "info").mkdir(exist_ok=True)
         (self.path / "info" / "attributes").write_text(_ATTRIBUTES)
+
+    async def _is_whole(self) -> bool:
+        if not (self.path / "HEAD").exists():
+            return False
+        try:
+            await self._git("fsck", "--connectivity-only", "--no-dangling", timeout=_NETWORK_TIMEOUT)
+        except GitFailed:
+            return False
+        return True
 
     async def sync(self) -> str:
         """Bring the branch up to the remote's and return its commit; "" while the repository is empty.
