@@ -113,6 +113,7 @@ async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
         client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
         stack.push_async_callback(client.aclose)
         await _check(HttpKube(connection), client)
+        PlanBuilder.warm()
         controller, sweeper = build(settings, connection, client)
         await sweeper.prime()
         ready = asyncio.Event()

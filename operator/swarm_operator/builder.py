@@ -37,6 +37,13 @@ class PlanBuilder:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
 
+    @staticmethod
+    def warm() -> None:
+        """Load profiles and prices now, so that the first run does not wait for them."""
+        for name in names():
+            load(name)
+        unpriced_models(["gpt-4o"], ProviderConfig(type="OpenAI"), at=datetime.fromtimestamp(0, UTC))
+
     def build(self, spec: SwarmRunSpec, project: Mapping[str, Any]) -> tuple[PlanFacts, Sequence[Task]]:
         """Return the plan's figures and its tasks.
 

@@ -29,7 +29,6 @@ from swarm_operator.reconcile import decide
 from swarm_operator.stores import STORE_ERRORS
 from swarm_operator.transitions import Notice, notices
 from swarm_operator.view import Context
-from swarmrun.core.status import SwarmRunStatus
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +130,14 @@ class Controller:
 
     async def visit(self, key: Key, mind: _Mind) -> float | None:
         """Look at a run until nothing is left to do at once; return the seconds to the next look."""
+        told: list[tuple[Run, Notice]] = []
+        try:
+            return await self._rounds(key, mind, told)
+        finally:
+            for run, notice in told:
+                await self.poster.post(run, notice)
+
+    async def _rounds(self, key: Key, mind: _Mind, told: list[tuple[Run, Notice]]) -> float | None:
         for _ in range(MAX_ROUNDS):
             refresh = time.monotonic() >= mind.refresh_at
             observed = await self.observer.observe(key, raised_epoch=mind.raised, refresh=refresh)
@@ -139,7 +146,7 @@ class Controller:
                 return None
             decision = decide(observed, self.clock(), self.context)
             try:
-                wait = await self._carry_out(observed, decision, mind)
+                wait = await self._carry_out(observed, decision, mind, told)
             except NotFoundError:
                 # The run itself vanished between look and act: its DELETED event ends the matter.
                 return None if self.memory.run(key) is None else 1.0
@@ -150,7 +157,9 @@ class Controller:
         logger.warning("visit has no end", extra={"run": key.name, "namespace": key.namespace})
         return 1.0
 
-    async def _carry_out(self, observed: Observed, decision: Decision, mind: _Mind) -> float | None:
+    async def _carry_out(
+        self, observed: Observed, decision: Decision, mind: _Mind, told: list[tuple[Run, Notice]]
+    ) -> float | None:
         run = observed.run
         for action in decision.actions:
             if isinstance(action, Open):
@@ -167,14 +176,11 @@ class Controller:
         if due == 0:
             await self.applier.write_status(run, decision.status)
             mind.status_written = time.monotonic()
-            await self._tell(run, decision.status)
+            # Events follow the written status, after the visit: they must not hold up what is next.
+            told += [(run, notice) for notice in notices(run.status, decision.status)]
         if decision.status.queue_epoch > run.status.queue_epoch:
             mind.raised = decision.status.queue_epoch
         return wait
-
-    async def _tell(self, run: Run, after: SwarmRunStatus) -> None:
-        for notice in notices(run.status, after):
-            await self.poster.post(run, notice)
 
     def forget(self, key: Key) -> None:
         """Drop all that is remembered of a run that is gone."""

@@ -53,7 +53,7 @@ def apply_children(view: View) -> Apply | None:
     if not stale:
         return None
     last = stale.pop(child(b.run, "hub"), None)
-    return Apply((*(others if last else ()), *stale.values()), last)
+    return Apply((*stale.values(), *(others if last else ())), last)
 
 
 def cleanup(run: str) -> tuple[tuple[str, str, str], ...]:

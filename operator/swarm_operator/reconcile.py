@@ -211,15 +211,16 @@ def _open_queue(view: View) -> Decision | None:
     if view.observed.raised_epoch != epoch or epoch == 0:
         return _raise_epoch(view, first=epoch == 0)
     tasks = view.context.planner.tasks(view.observed.run, view.observed.project)
+    children = apply_children(view)
+    # Children first: pods take seconds to start, the rest of this list milliseconds.
     actions: list[Action] = [
+        *([children] if children else []),
         EnsureUsers(),
         Open(epoch),
         Enqueue(tasks, view.plan.hash, view.spec.max_attempts),
         SetLimit(view.limit_micro_usd),
         SetState(view.wanted_state),
     ]
-    if (children := apply_children(view)) is not None:
-        actions.append(children)
     return Decision(tuple(actions), again=True)
 
 

@@ -88,7 +88,7 @@ def test_the_queue_is_opened_only_for_an_epoch_that_this_process_wrote() -> None
     assert not actions(strange, Open)
     ours = look(body, queue=QueueView(), raised=1)
     kinds = [type(a) for a in ours.actions]
-    assert kinds == [EnsureUsers, Open, Enqueue, SetLimit, SetState, Apply]
+    assert kinds == [Apply, EnsureUsers, Open, Enqueue, SetLimit, SetState]
     assert actions(ours, Open) == [Open(1)]
     assert [t.id for t in actions(ours, Enqueue)[0].tasks] == ["scaffold", "users.db"]
 
