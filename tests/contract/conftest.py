@@ -1,98 +1,18 @@
-"""The two backends behind one `World`, in which a lease can be made old without waiting."""
+"""The fixture that every contract test runs on, once per backend."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Protocol, cast
 
 import pytest
-import redis.asyncio as redis
 
+from contract.worlds import MemoryWorld, RedisWorld, World
 from redis_server import RedisServer, redis_server
 from swarmrun.queue import admin
-from swarmrun.queue.memory import MemoryQueue
-from swarmrun.queue.port import MergeQueue, QueueAdmin, WorkQueue
-from swarmrun.queue.redis import RedisQueue, connect
+from swarmrun.queue.redis import connect
 
 __all__ = ["redis_server"]
-
-START = 1_700_000_000.0
-
-
-class World(Protocol):
-    """A backend by its three roles, and a hand on its clocks."""
-
-    admin: QueueAdmin
-    work: WorkQueue
-    merge: MergeQueue
-
-    async def expire_lease(self, task_id: str) -> None: ...
-
-    async def expire_hold(self, call_id: str) -> None: ...
-
-    async def forget_agent(self, index: int) -> None: ...
-
-    async def leaked(self) -> list[str]: ...
-
-
-@dataclass
-class MemoryWorld:
-    """The backend in memory."""
-
-    now: float = START
-    queue: MemoryQueue = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.queue = MemoryQueue(lambda: self.now)
-        self.admin: QueueAdmin = self.queue
-        self.work: WorkQueue = self.queue
-        self.merge: MergeQueue = self.queue
-
-    async def expire_lease(self, task_id: str) -> None:
-        self.queue._state.tasks[task_id].deadline = self.now - 1
-
-    async def expire_hold(self, call_id: str) -> None:
-        self.queue._ledger.calls[call_id].deadline = self.now - 1
-
-    async def forget_agent(self, index: int) -> None:
-        for agent in self.queue._state.agents.values():
-            if agent.index == index:
-                agent.seen = self.now - 121
-
-    async def leaked(self) -> list[str]:
-        return sorted(self.queue._state.tasks)
-
-
-@dataclass
-class RedisWorld:
-    """The backend on Redis, each role with the login it has in a cluster."""
-
-    root: redis.Redis
-    hub: redis.Redis
-    merger: redis.Redis
-    uid: str
-
-    def __post_init__(self) -> None:
-        self.admin: QueueAdmin = RedisQueue(self.root, self.uid)
-        self.work: WorkQueue = RedisQueue(self.hub, self.uid)
-        self.merge: MergeQueue = RedisQueue(self.merger, self.uid)
-
-    def _key(self, name: str) -> str:
-        return f"swr:{{{self.uid}}}:{name}"
-
-    async def expire_lease(self, task_id: str) -> None:
-        await self.root.zadd(self._key("leases"), {task_id: 1}, xx=True)
-
-    async def expire_hold(self, call_id: str) -> None:
-        await self.root.zadd(self._key("holds"), {call_id: 1}, xx=True)
-
-    async def forget_agent(self, index: int) -> None:
-        await self.root.hset(self._key("agents"), f"{index}:seen", "1")
-
-    async def leaked(self) -> list[str]:
-        return cast("list[str]", sorted([key async for key in self.root.scan_iter(self._key("*"))]))
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
@@ -104,15 +24,15 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     server: RedisServer = request.getfixturevalue("redis_server")
     uid = str(uuid.uuid4())
     root = connect(server.url)
-    clients = [root]
+    logins = {}
     for role in admin.Role:
         await admin.ensure_user(root, uid, role, f"secret-{role}")
-        clients.append(connect(server.url, admin.user_name(uid, role), f"secret-{role}"))
-    redis_world = RedisWorld(*clients, uid=uid)
+        logins[role] = connect(server.url, admin.user_name(uid, role), f"secret-{role}")
+    redis_world = RedisWorld(root, logins[admin.Role.HUB], logins[admin.Role.MERGER], uid)
     yield redis_world
     await redis_world.admin.purge()
     leaked = await redis_world.leaked()
     await admin.remove_users(root, uid)
-    for client in clients:
+    for client in (root, *logins.values()):
         await client.aclose()
     assert leaked == []

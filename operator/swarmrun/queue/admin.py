@@ -102,7 +102,7 @@ async def remove_users(client: redis.Redis, uid: str) -> int:
 
 async def _acl(client: redis.Redis, action: str, *args: str) -> Any:
     # In two words, so that redis-py does not reshape the answer by its own idea of "ACL GETUSER".
-    return await client.execute_command("ACL", action, *args)
+    return await client.execute_command("ACL", action, *args)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
 
 def _pairs(answer: Any) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""Opening, planning, rebuilding and removing a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.swarm import RED, change, claimed, delivered, fix_for, opened, state, task, view, waiting
+from contract.worlds import World
+from swarmrun.core.errors import Invalid
+from swarmrun.core.task import Reply, TaskState, TaskType
+from swarmrun.queue.port import Empty, EmptyReason, RunState, Signal, TestTotals
+
+TESTS = TaskType.WRITE_TESTS
+
+
+async def test_planning_twice_adds_nothing(world: World) -> None:
+    await opened(world, task("a"))
+    add = {"plan_hash": "h2", "max_attempts": 3, "landed": {}}
+    assert await world.admin.enqueue([task("a"), task("b", TESTS, "a")], **add) == 1  # type: ignore[arg-type]  # one mapping for both calls
+    assert await world.admin.enqueue([task("b", TESTS, "a"), task("a")], **add) == 0  # type: ignore[arg-type]  # same
+    snapshot = await world.admin.snapshot()
+    assert (snapshot.plan_hash, [one.id for one in snapshot.tasks]) == ("h2", ["a", "b"])
+
+
+async def test_order_within_a_batch_does_not_matter(world: World) -> None:
+    await opened(world, task("b", TESTS, "a", "a"), task("a"))
+    assert [await state(world, one) for one in ("a", "b")] == [TaskState.READY, TaskState.PENDING]
+
+
+async def test_a_batch_that_breaks_a_rule_adds_nothing(world: World) -> None:
+    await opened(world, task("known"))
+    for batch, words in [
+        ([task("x"), task("y", TESTS, "ghost")], "must name a task of this plan"),
+        ([task("x", TESTS, "y"), task("y", TESTS, "x")], "no cycle"),
+        ([task("x"), task("x")], "unique"),
+        ([fix_for("known")], "rejected submission"),
+    ]:
+        with pytest.raises(Invalid, match=words):
+            await world.admin.enqueue(batch, plan_hash="bad", max_attempts=3, landed={})
+    snapshot = await world.admin.snapshot()
+    assert (snapshot.plan_hash, [one.id for one in snapshot.tasks]) == ("h1", ["known"])
+
+
+async def test_a_rebuilt_run_goes_on_behind_what_git_knows(world: World) -> None:
+    await world.admin.open(2)
+    await world.admin.set_state(RunState.ACTIVE)
+    plan = [task("c", TESTS, "b"), task("b", TESTS, "a"), task("a"), task("d", TESTS, "c")]
+    landed = {"b": "sha-b", "a": "sha-a", "gone": "sha"}
+    assert await world.admin.enqueue(plan, plan_hash="h", max_attempts=3, landed=landed) == 4
+    states = [await state(world, one) for one in "abcd"]
+    assert states == [TaskState.COMPLETED, TaskState.COMPLETED, TaskState.READY, TaskState.PENDING]
+    assert (await claimed(world)).lease.token.startswith("2-")
+
+
+async def test_what_landed_is_completed_whatever_the_store_believes(world: World) -> None:
+    await opened(world, task("a"), task("b"), task("c", TESTS, "a"), attempts=1)
+    await opened(world, attempts=3)
+    await delivered(world)
+    await world.merge.reject(await waiting(world), RED, fix_for("a"))
+    lease = (await claimed(world)).lease
+    await world.admin.enqueue([], plan_hash="h", max_attempts=3, landed={"a": "sha", "b": "sha"})
+    states = [await state(world, one) for one in ("a", "fix.a", "b", "c")]
+    expected = [TaskState.COMPLETED, TaskState.SKIPPED, TaskState.COMPLETED, TaskState.READY]
+    assert states == expected
+    assert await world.work.submit(lease, change()) is Reply.STALE
+
+
+async def test_the_epoch_only_rises(world: World) -> None:
+    await world.admin.open(3)
+    await world.admin.open(2)
+    generation = await world.admin.generation()
+    assert generation is not None
+    assert generation[1] == 3
+    assert (await world.admin.snapshot()).epoch == 3
+
+
+async def test_a_higher_epoch_fences_new_claims_and_spares_live_ones(world: World) -> None:
+    await opened(world, task("a"), task("b"))
+    live = (await claimed(world, "pod-a")).lease
+    await world.admin.open(7)
+    assert await world.work.heartbeat(live) is Reply.OK
+    assert (await claimed(world, "pod-b")).lease.token == "7-2"
+
+
+async def test_a_purged_run_is_gone_and_stays_gone(world: World) -> None:
+    await opened(world, task("a"), task("b"))
+    lease = (await claimed(world)).lease
+    await world.work.reserve("c1", lease, worst_micro_usd=1, model="m", ttl_seconds=60)
+    await world.work.submit(lease, change())
+    assert await world.admin.purge() > 0
+    assert await world.leaked() == []
+    assert await world.admin.generation() is None
+    # Processes that have not noticed yet leave nothing behind.
+    assert await world.work.heartbeat(lease) is Reply.STALE
+    assert await world.work.settle("c1", None) is Reply.STALE
+    assert await world.work.claim("pod-a", ttl_seconds=60) == Empty(reason=EmptyReason.PAUSED)
+    await world.work.signal("provider", Signal(ok=True, reason="Ok"))
+    await world.merge.signal("gates", Signal(ok=True, reason="Ok"))
+    await world.merge.record_tests(TestTotals(total=1))
+    await world.merge.put_document("code", {})
+    assert await world.leaked() == []
+    snapshot = await world.admin.snapshot()
+    assert (snapshot.epoch, snapshot.tasks, snapshot.state) == (0, (), RunState.PAUSED)
+
+
+async def test_signals_reach_the_snapshot(world: World) -> None:
+    await opened(world, task("a"))
+    signal = Signal(ok=False, reason="Unreachable", message="no route")
+    await world.merge.signal("repository", signal)
+    assert (await world.admin.snapshot()).signals == {"repository": signal}
+
+
+async def test_a_task_shows_its_facts(world: World) -> None:
+    await opened(world, task("a"))
+    await claimed(world)
+    one = await view(world, "a")
+    assert (one.agent, one.attempt, one.title, one.state) == ("agent-0", 1, "Do a", TaskState.LEASED)
+    assert one.claimed_at > 0
+    assert one.submitted_at == one.finished_at == 0
