@@ -36,7 +36,8 @@ async def run(settings: Settings, config: RunConfig, profile: Profile, queue: Me
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = MergeMetrics(namespace=config.namespace, run=config.name)
-    async with aiohttp.ClientSession() as session:
+    # A pooled connection that the gates have closed meanwhile would look like a run that they lost.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         merger = assemble(settings, config, profile, queue, metrics=metrics, session=session)
         task = asyncio.create_task(merger.loop())
         git_server = GitServer(merger.mirror.path, settings.agent_token(), lambda: merger.ready)

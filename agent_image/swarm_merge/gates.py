@@ -41,8 +41,8 @@ class GatesClient:
         """Run the steps of `spec` on the exported tree.
 
         Raises:
-            GatesUnavailable: connection refused, 503, or an answer that is none.
-            GatesLost: no answer after the request was taken.
+            GatesUnavailable: connection refused or lost too early, 503, or an answer that is none.
+            GatesLost: no answer after the whole request was taken.
         """
         limit = sum(step.timeout_seconds for step in spec.steps) + _GRACE
         with tempfile.TemporaryFile(prefix="swarm-gate-") as file:
@@ -51,15 +51,17 @@ class GatesClient:
             timeout = aiohttp.ClientTimeout(total=limit, sock_connect=10)
             headers = {"Content-Type": "application/x-tar", "Content-Length": str(file.seek(0, io.SEEK_END))}
             file.seek(0)
+            body = _Body(file)
             try:
                 async with self.session.post(
-                    f"{self.url}/v1/run", data=_chunks(file), headers=headers, timeout=timeout
+                    f"{self.url}/v1/run", data=body.chunks(), headers=headers, timeout=timeout
                 ) as response:
                     return await _result(response)
             except aiohttp.ClientConnectorError as error:
                 raise GatesUnavailable(f"the gates cannot be reached: {error}") from error
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise GatesLost(f"the gates gave no answer: {error or 'time limit'}") from error
+                kind = GatesLost if body.sent else GatesUnavailable
+                raise kind(f"the gates gave no answer: {error!r}") from error
 
 
 async def _result(response: aiohttp.ClientResponse) -> RunResult:
@@ -79,9 +81,17 @@ async def _result(response: aiohttp.ClientResponse) -> RunResult:
         ) from error
 
 
-async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+@dataclass(slots=True)
+class _Body:
+    """The request's body; `sent` once all of it has been handed to the connection."""
+
+    file: IO[bytes]
+    sent: bool = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while chunk := self.file.read(_CHUNK):
+            yield chunk
+        self.sent = True
 
 
 def _append_spec(file: IO[bytes], spec: RunSpec) -> None:

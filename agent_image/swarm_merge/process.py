@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swarm_merge.app import run
 from swarm_merge.settings import Settings
-from swarmrun.profiles import load_profile
+from swarmrun import profiles
 from swarmrun.queue.redis import RedisQueue, connect
 from swarmrun.runconfig import load_run_config
 
@@ -14,6 +14,6 @@ async def main(settings: Settings) -> None:
     config = load_run_config(settings.swarm_run_config)
     client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
     try:
-        await run(settings, config, load_profile(config.profile), RedisQueue(client, config.uid))
+        await run(settings, config, profiles.load(config.profile), RedisQueue(client, config.uid))
     finally:
         await client.aclose()

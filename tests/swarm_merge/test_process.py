@@ -18,6 +18,7 @@ from git_upstream import GitServer
 from merge_values import GATE, scaffold, task, test_task
 from merge_world import PATIENCE, ROOT, UID, World, await_http
 from swarm_merge.__main__ import FOLDER_VARIABLE, hide_credentials
+from swarmrun import profiles
 from swarmrun.core.task import TaskState
 from swarmrun.queue.redis import RedisQueue, connect
 
@@ -150,6 +151,46 @@ async def test_it_serves_its_figures_and_logs_no_credential(world: World) -> Non
     assert all(json.loads(line) for line in log.splitlines())
     assert "the-agents-token" not in log
     assert "user:pass" not in log
+
+
+def observe(command: list[str], env: dict[str, str], ready_url: str) -> tuple[int, bytes, bytes]:
+    """Run until ready, then end it; gives exit code, log, and what anyone may read of the process."""
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE)
+    try:
+        await_http(ready_url, process)
+        visible = b"".join(
+            Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("environ", "cmdline")
+        )
+    finally:
+        process.terminate()
+        _, log = process.communicate(timeout=PATIENCE)
+    return process.returncode, log, visible
+
+
+async def test_the_real_process_never_shows_its_credentials(world: World) -> None:
+    config = world.config.model_copy(update={"profile": profiles.names()[0]})
+    (world.tmp_path / "run.json").write_text(config.model_dump_json())
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("operator", "agent_image")),
+        "TMPDIR": str(world.tmp_path),
+        "REDIS_URL": world.settings.redis_url,
+        "SWARM_AGENT_TOKEN_FILE": str(world.settings.swarm_agent_token_file),
+        "SWARM_WORK_DIR": str(world.settings.swarm_work_dir),
+        "SWARM_LISTEN": world.settings.swarm_listen,
+        "SWARM_METRICS_LISTEN": world.settings.swarm_metrics_listen,
+        "SWARM_RUN_CONFIG": str(world.tmp_path / "run.json"),
+        "GIT_CREDENTIAL_username": "user",
+        "GIT_CREDENTIAL_password": "pass",
+        "GIT_CREDENTIAL_ssh-privatekey": "very-private",
+    }
+    code, log, visible = await asyncio.to_thread(
+        observe, [sys.executable, "-m", "swarm_merge"], env, f"http://{world.settings.swarm_listen}/readyz"
+    )
+    assert code == 0
+    assert b"GIT_CREDENTIAL_" not in visible
+    assert b"very-private" not in visible + log
+    assert world.upstream.requests, "it was ready, so the password has served"
 
 
 def test_credentials_leave_the_environment_for_private_files() -> None:
