@@ -92,12 +92,27 @@ def refusal(task: Task, change_set: ChangeSet, profile: Profile) -> Failure | No
             message=f"each path must occur once, not {twice[0]!a} twice"[:_MESSAGE],
         )
     if not problems:
-        return None
+        return _incomplete_scaffold(task, change_set, profile)
     return Failure(
         kind=FailureKind.OWNERSHIP,
         step="paths",
         message=f"{len(problems)} edit(s) outside the task's own paths",
         output="\n".join(str(p) for p in problems[:50]),
+    )
+
+
+def _incomplete_scaffold(task: Task, change_set: ChangeSet, profile: Profile) -> Failure | None:
+    """Without its template the stack has no gates worth the name, so a scaffold must bring all of it."""
+    if task.type is not TaskType.SCAFFOLD:
+        return None
+    written = {edit.path for edit in change_set.edits if edit.action == "write"}
+    missing = sorted(profile.template.keys() - written)
+    if not missing:
+        return None
+    return Failure(
+        kind=FailureKind.FORMAT,
+        step="template",
+        message=f"the scaffold must carry the template's files; missing: {', '.join(missing)}"[:_MESSAGE],
     )
 
 

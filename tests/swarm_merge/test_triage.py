@@ -58,6 +58,7 @@ def test_only_the_scaffold_brings_protected_files_and_only_the_templates_own() -
     gate = PROFILE.template["gate.py"]
     assert refusal_kind(submission(scaffold, change({"gate.py": gate, "src/main.py": "x"}))) is None
     assert refusal_kind(submission(scaffold, change({"gate.py": gate + "#"}))) is FailureKind.OWNERSHIP
+    assert refusal_kind(submission(scaffold, change({"src/main.py": "x"}))) is FailureKind.FORMAT
     assert refusal_kind(submission(fix_of(scaffold), change({"gate.py": gate}))) is None
     assert refusal_kind(submission(task("users"), change({"gate.py": gate}))) is FailureKind.OWNERSHIP
 
