@@ -88,6 +88,8 @@ class Workspace:
             lock.unlink(missing_ok=True)  # left by a killed process; nobody else writes here
         ref = f"refs/heads/{self._branch}"
         known = await self._git.run("for-each-ref", "--count=1", ref, repository=self._path)
+        if not known and not await self._git.run("ls-remote", "--heads", self._url, timeout=_FETCH_SECONDS):
+            return  # an empty repository: a shallow fetch of nothing ends with 1 and no word
         depth = () if known else ("--depth", _DEPTH)
         # A pattern, because a name that is missing is an error, and an empty repository is none.
         refspec = "+refs/heads/*:refs/heads/*"
