@@ -60,7 +60,7 @@ class OperatorProcess:
             "SWARM_WATCH_NAMESPACES": self.namespace,
             "SWARM_METRICS_LISTEN": "127.0.0.1:0",
         }
-        log = self.log.open("ab")
+        log = self.log.open("ab", buffering=0)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "swarm_operator"], env=environment, stderr=subprocess.PIPE
         )
@@ -155,7 +155,7 @@ async def finish_all_tasks(queue: RedisQueue) -> int:
         await queue.submit(found.lease, change)
         landed += await _land(queue)
     await queue.record_tests(TestTotals(passing=3, total=3, coverage_percent=91.0, commit="c" * 40))
-    await queue.put_document("code", {"linesOfCode": 120})
+    await queue.put_document("code", {"lines": 120, "commit": "c" * 40})
     return landed
 
 

@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -53,26 +53,32 @@ def _tokens(key: bytes, uid: str) -> RunTokens:
     )
 
 
-async def _check(kube: HttpKube, client: Redis) -> None:
-    """Wait for API server and store, then demand what we rely on.
+async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a step of the start while API server or store do not answer, for a minute.
 
     Raises:
-        RefusedError: the operator must not start.
+        RefusedError: they did not answer, or the step itself refuses.
     """
     last = ""
     for _ in range(START_ATTEMPTS):
         try:
-            await check_crds(kube)
-            problems = await server_problems(client)
+            return await step()
         except (KubeError, *STORE_ERRORS) as error:
             last = f"{type(error).__name__}: {error}"[:300]
             logger.warning("waiting for API server and store", extra={"error": last})
             await asyncio.sleep(START_PAUSE)
-            continue
-        if problems:
-            raise RefusedError("the store is not safe to use: " + "; ".join(map(str, problems)))
-        return
     raise RefusedError(f"API server or store did not answer within a minute: {last}")
+
+
+async def _check(kube: HttpKube, client: Redis) -> None:
+    """Demand what we rely on.
+
+    Raises:
+        RefusedError: the operator must not start.
+    """
+    await check_crds(kube)
+    if problems := await server_problems(client):
+        raise RefusedError("the store is not safe to use: " + "; ".join(map(str, problems)))
 
 
 def build(settings: Settings, connection: Connection, client: Redis) -> tuple[Controller, Sweeper]:
@@ -112,10 +118,10 @@ async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
         stack.push_async_callback(connection.close)
         client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
         stack.push_async_callback(client.aclose)
-        await _check(HttpKube(connection), client)
+        await _patiently(lambda: _check(HttpKube(connection), client))
         PlanBuilder.warm()
         controller, sweeper = build(settings, connection, client)
-        await sweeper.prime()
+        await _patiently(sweeper.prime)
         ready = asyncio.Event()
         app = health.application(
             controller.metrics.registry,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm_operator.assess import plan_fact, suspended_fact
@@ -87,8 +87,11 @@ def final_facts(end: Verdict) -> list[Fact]:
 
 
 def _code_is_missing(snapshot: Snapshot) -> bool:
+    """Tell whether the figures of the commit that the last gates judged may still come."""
     last = max((t.finished_at for t in snapshot.tasks), default=0.0)
-    return "code" not in snapshot.documents and snapshot.server_time - last < CODE_GRACE
+    code = snapshot.documents.get("code")
+    fresh = isinstance(code, Mapping) and code.get("commit", "") == snapshot.tests.commit
+    return not fresh and snapshot.server_time - last < CODE_GRACE
 
 
 def _report(view: View, snapshot: Snapshot, end: Verdict) -> Apply:

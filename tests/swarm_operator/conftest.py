@@ -23,6 +23,9 @@ def operator_process(
 ) -> Iterator[OperatorProcess]:
     namespace = f"op-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", namespace)
+    # The real admission judges every pod that the operator makes.
+    restricted = "pod-security.kubernetes.io/enforce=restricted"
+    assert control_plane.kubectl("label", "namespace", namespace, restricted).returncode == 0
     process = OperatorProcess(control_plane, redis_server, tmp_path, namespace)
     process.start()
     yield process

@@ -32,7 +32,7 @@ def test_a_run_lives_from_its_manifest_to_its_report_and_leaves_nothing(
     assert status["progress"] == f"{landed}/{landed}"
     assert status["tests"]["summary"] == "3/3"
     report = op.get("cm/todo-report")["data"]
-    assert json.loads(report["report.json"])["code"] == {"linesOfCode": 120}
+    assert json.loads(report["report.json"])["code"]["lines"] == 120
     assert "SUCCESS" in report["report.md"]
     op.wait("deploy/todo-hub", "delete")
     assert op.names("deploy,svc,cm,netpol,secret") == ["configmap/todo-report"]

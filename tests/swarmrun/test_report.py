@@ -44,10 +44,10 @@ SEEN = snapshot(
     tests=TestTotals(passing=52, total=52, coverage_percent=87.0),
     documents={
         "code": {
-            "linesOfCode": 2847,
-            "maintainabilityIndex": 76,
-            "cyclomaticComplexity": 4.2,
-            "technicalDebt": 135,
+            "lines": 2847,
+            "maintainability_index": 76.0,
+            "complexity_average": 4.2,
+            "technical_debt_minutes": 135,
         }
     },
 )
@@ -93,4 +93,4 @@ def test_repairs_are_counted_apart_from_planned_tasks() -> None:
 
 
 def test_durations_are_said_as_people_say_them() -> None:
-    assert [duration_text(s) for s in (40, 725, 12240)] == ["40s", "12m 5s", "3h 24m"]
+    assert [duration_text(s) for s in (40, 725, 900, 12240)] == ["40s", "12m 5s", "15m", "3h 24m"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from swarmrun.core.money import format_usd
@@ -45,7 +45,9 @@ def duration_text(seconds: float) -> str:
     hours, minutes, rest = whole // _HOUR, whole % _HOUR // _MINUTE, whole % _MINUTE
     if hours:
         return f"{hours}h {minutes}m"
-    return f"{minutes}m {rest}s" if minutes else f"{rest}s"
+    if minutes:
+        return f"{minutes}m {rest}s" if rest else f"{minutes}m"
+    return f"{rest}s"
 
 
 def percent(part: int, whole: int) -> int:
@@ -186,30 +188,21 @@ def build_report(snapshot: Mapping[str, Any], facts: Facts) -> Json:
     }
 
 
-#: Labels of code figures, as the merger's document names them: first key found wins.
-CODE_LINES: Final = (
-    ("Lines of Code", ("linesOfCode", "lines_of_code", "lines"), "{:,}"),
-    ("Maintainability Index", ("maintainabilityIndex", "maintainability_index", "maintainability"), "{}/100"),
-    (
-        "Cyclomatic Complexity",
-        ("cyclomaticComplexity", "cyclomatic_complexity", "complexity"),
-        "{} (average)",
-    ),
-    ("Technical Debt", ("technicalDebt", "technical_debt", "debt"), "{}"),
+#: Code figures as the merger's document names them: key, label, how to show the value.
+CODE_LINES: Final[tuple[tuple[str, str, Callable[[Any], str]], ...]] = (
+    ("lines", "Lines of Code", lambda v: f"{v:,}"),
+    ("maintainability_index", "Maintainability Index", lambda v: f"{v:g}/100"),
+    ("complexity_average", "Cyclomatic Complexity", lambda v: f"{v:g} (average)"),
+    ("technical_debt_minutes", "Technical Debt", lambda v: duration_text(v * _MINUTE)),
 )
 
 
 def _code_lines(code: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for label, keys, template in CODE_LINES:
-        value = next((code[k] for k in keys if k in code), None)
-        if value is None:
-            continue
-        if label == "Technical Debt" and isinstance(value, int | float):
-            value = duration_text(value * _MINUTE)
-        plain = "{}" if "," in template and not isinstance(value, int) else template
-        lines.append(f"- {label}: {plain.format(value)}")
-    return lines
+    return [
+        f"- {label}: {show(code[key])}"
+        for key, label, show in CODE_LINES
+        if isinstance(code.get(key), int | float)
+    ]
 
 
 def _agent_line(agent: Mapping[str, Any]) -> str:
