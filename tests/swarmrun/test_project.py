@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmrun.core.errors import Invalid, Problem
@@ -266,6 +266,7 @@ def _shuffled(value: Any, rnd: Any) -> Any:
     return [_shuffled(v, rnd) for v in value] if isinstance(value, list) else value
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_map_keys_has_no_meaning(rnd: Any) -> None:
     assert parse_project(_shuffled(example(), rnd)) == parse_project(example())
@@ -297,6 +298,7 @@ PLACES: list[tuple[str, ...]] = [
 ]
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PLACES), JUNK, st.booleans())
 def test_junk_anywhere_is_read_or_refused_in_words(place: tuple[str, ...], junk: Any, wrapped: bool) -> None:
     data = copy.deepcopy(example())
