@@ -246,3 +246,26 @@ async def test_the_merger_wakes_when_a_change_set_arrives(world: World) -> None:
     await delivered(world)
     [submission] = await asyncio.wait_for(waiter, 5)
     assert submission.task.id == "a"
+
+
+async def test_the_reaper_keeps_to_its_limit(world: World) -> None:
+    await opened(world, task("a"), task("b"), task("c"))
+    leases = [(await claimed(world, pod)).lease for pod in ("pod-a", "pod-b", "pod-c")]
+    for lease in leases:
+        await world.expire_lease(lease.task_id)
+    assert [await world.admin.reap(limit=2) for _ in range(3)] == [2, 1, 0]
+
+
+async def test_of_two_equally_urgent_tasks_the_more_basic_type_comes_first(world: World) -> None:
+    await opened(world, task("a", TaskType.REFACTOR), task("z", TaskType.SCAFFOLD))
+    assert (await claimed(world)).task.id == "z"
+
+
+async def test_infrastructure_never_blocks_a_task(world: World) -> None:
+    await opened(world, task("a"), attempts=3)
+    await world.work.fail((await claimed(world)).lease, Failure(kind=FailureKind.CHECK, message="no"))
+    # Even when the user has lowered the number of attempts meanwhile.
+    await opened(world, attempts=1)
+    gone = Failure(kind=FailureKind.INFRASTRUCTURE, message="pod evicted")
+    await world.work.fail((await claimed(world)).lease, gone)
+    assert await state(world, "a") is TaskState.READY

@@ -192,3 +192,21 @@ async def test_activity_tells_the_last_twenty_things_newest_first(world: World) 
     activity = (await world.admin.snapshot()).activity
     assert len(activity) == 20
     assert (activity[0].verb, activity[0].agent, activity[0].title) == ("returned", "agent-0", "Fix a")
+
+
+async def test_an_outdated_submission_decides_nothing_about_a_newer_one(world: World) -> None:
+    await opened(world, task("a"))
+    await delivered(world, text="older")
+    older = await waiting(world)
+    await world.merge.send_back(older, "base vanished")
+    await delivered(world, text="old")
+    old = await waiting(world)
+    await world.merge.send_back(old, "base vanished")
+    await delivered(world, text="new")
+    replies = [
+        await world.merge.land(old, {"a": "sha"}),
+        await world.merge.reject(old, RED, fix_for("a")),
+        await world.merge.send_back(older, "base vanished"),
+    ]
+    assert replies == [Reply.STALE] * 3
+    assert (await waiting(world)).change_set == change("new")

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from contract.swarm import RED, change, claimed, delivered, fix_for, opened, state, task, view, waiting
+from contract.swarm import (
+    RED,
+    change,
+    claimed,
+    delivered,
+    fix_for,
+    landed,
+    opened,
+    state,
+    task,
+    view,
+    waiting,
+)
 from contract.worlds import World
 from swarmrun.core.errors import Invalid
 from swarmrun.core.task import Reply, TaskState, TaskType
@@ -117,3 +129,11 @@ async def test_a_task_shows_its_facts(world: World) -> None:
     assert (one.agent, one.attempt, one.title, one.state) == ("agent-0", 1, "Do a", TaskState.LEASED)
     assert one.claimed_at > 0
     assert one.submitted_at == one.finished_at == 0
+
+
+async def test_a_later_task_does_not_wait_for_what_has_landed_before(world: World) -> None:
+    await opened(world, task("a"))
+    await delivered(world)
+    await landed(world)
+    await opened(world, task("b", TESTS, "a"))
+    assert await state(world, "b") is TaskState.READY
