@@ -139,7 +139,13 @@ def answer(messages: Sequence[Message], faults: Faults) -> Answer:
         prompt = parse(messages)
     except NotAPromptError:
         return Answer(_HELLO, None)
-    fault = faults.content(prompt.task_id, prompt.attempt, prompt.round, hint=bool(prompt.hint))
+    fault = faults.content(
+        prompt.task_id,
+        prompt.attempt,
+        prompt.round,
+        hint=bool(prompt.hint),
+        shortened=prompt.shortened,
+    )
     if fault == "wrong-code" and prompt.type == "fix_bug" and not faults.stubborn:
         fault = ""
     try:

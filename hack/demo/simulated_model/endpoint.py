@@ -96,7 +96,7 @@ def _operation(raw: Mapping[str, Any]) -> str:
 
 
 def _parents(
-    path: str, params: tuple[str, ...], model: Model, related: Mapping[str, Model]
+    path: str, params: tuple[str, ...], model: Model, related: Mapping[str, Model], *, listing: bool
 ) -> tuple[Parent, ...]:
     """Match `/projects/:projectId/tasks` with the foreign key to projects."""
     segments = path.split("/")
@@ -108,9 +108,10 @@ def _parents(
         other = next((m for m in related.values() if segments[index - 1] in {m.name, m.table}), None)
         if other is None or (other.name == model.name and index == len(segments) - 1):
             continue
-        column = next((c for c in model.columns if c.target == other.name and c.role is not Role.OWNER), None)
-        if column is not None and other.name != model.name:
-            found.append(Parent(name, column, other))
+        # The owner comes from the token, so only a list takes it from the path.
+        keys = [c for c in model.columns if c.target == other.name and (listing or c.role is not Role.OWNER)]
+        if keys and other.name != model.name:
+            found.append(Parent(name, min(keys, key=lambda c: c.role is not Role.OWNER), other))
     return tuple(found)
 
 
@@ -142,7 +143,9 @@ def read_endpoint(prompt: Prompt) -> Endpoint:
         operation=operation,
         params=params,
         model=model,
-        parents=_parents(raw["path"], params, model, related) if operation != "action" else (),
+        parents=()
+        if operation == "action"
+        else _parents(raw["path"], params, model, related, listing=operation == "list"),
         related=related,
         auth=tokens and not registration and operation != "login",
         tokens=tokens,

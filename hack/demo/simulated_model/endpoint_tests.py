@@ -182,7 +182,7 @@ def _row_lines(writer: _Writer) -> list[str]:
         return ["const row = await insertRow(app.db);", f"const token = tokenFor(row.{model.key.name});"]
     given = [f"{p.column.name}: {p.variable}" for p in endpoint.parents]
     lines = writer.caller()
-    if model.owner:
+    if model.owner and all(p.column != model.owner for p in endpoint.parents):
         given.append(f"{model.owner.name}: userId")
     extra = f", {{ {', '.join(given)} }}" if given else ""
     return [*lines, f"const row = await insertRow(app.db{extra});"]

@@ -36,15 +36,18 @@ class Faults:
             return ""
         return next((k for k in TRANSPORT if self._drawn(k, f"{task_id}\n{attempt}\n{round_}")), "")
 
-    def content(self, task_id: str, attempt: int, round_: int, *, hint: bool) -> str:
+    def content(
+        self, task_id: str, attempt: int, round_: int, *, hint: bool = False, shortened: bool = False
+    ) -> str:
         """Name the fault of this round's answer, or nothing.
 
-        Wrong code is drawn in the first round only: a repair round mends it.
+        Wrong code is drawn in the first round only: a repair round mends it. So does asking again
+        (`shortened`) after an answer that was cut.
         """
         target = task_id.removeprefix("fix.")
         if not hint and any(fnmatchcase(target, glob) for glob in self.stubborn):
             return "wrong-code"
-        if attempt > self.last_attempt:
+        if attempt > self.last_attempt or shortened:
             return ""
         kinds = CONTENT if round_ == 0 else CONTENT[:2]
         return next((k for k in kinds if self._drawn(k, f"{task_id}\n{attempt}\n{round_}")), "")

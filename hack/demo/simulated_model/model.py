@@ -64,6 +64,8 @@ class Link:
     own: str
     other: str
     target: str
+    #: Type of the other side's primary key.
+    key_type: str = "uuid"
 
     @property
     def variable(self) -> str:
@@ -239,6 +241,7 @@ def _links(
                 own=f"{_singular(resource)}_id",
                 other=f"{itself}{singular}_id",
                 target=other["name"],
+                key_type=next((f["type"] for f in other.get("fields") or () if f.get("primary_key")), "uuid"),
             )
         )
     return links

@@ -63,8 +63,8 @@ class Prompt:
     paths: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     hint: str = ""
-    #: The output of the failed checks of the last round.
-    complaint: str = ""
+    #: The agent asks again because the last answer hit the limit of output tokens.
+    shortened: bool = False
 
 
 class NotAPromptError(ValueError):
@@ -134,5 +134,5 @@ def parse(messages: Sequence[Message]) -> Prompt:
         paths=tuple(parts.get("Paths you may write", Section()).items()),
         files=files,
         hint="\n".join(parts.get("Hint", Section()).lines).strip(),
-        complaint=users[-1] if len(users) > 1 else "",
+        shortened="Answer too long" in parts,
     )

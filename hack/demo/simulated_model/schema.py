@@ -265,6 +265,9 @@ def _link_column(model: Model) -> list[str]:
     ]
 
 
+_LINK_IDS = {"uuid": "z.uuid()", "integer": "z.int32()", "string": "z.string().min(1).max(255)"}
+
+
 def _id_schema(model: Model) -> str:
     if model.key.type == "uuid":
         return "z.uuid()"
@@ -277,13 +280,13 @@ def _id_schema(model: Model) -> str:
 
 def model_module(model: Model) -> str:
     """Render `src/models/<resource>.ts`."""
-    link_ids = [f"{link.api_name}: z.array(z.uuid()).max(100)" for link in model.links]
+    link_ids = [f"{link.api_name}: z.array({_LINK_IDS[link.key_type]}).max(100)" for link in model.links]
     create = [_create_property(c) for c in model.writable] + [f"{x}.default([])," for x in link_ids]
     changing = [c for c in model.writable if c.role is not Role.KEY]
     update = [_update_property(c) for c in changing] + [f"{x}.optional()," for x in link_ids]
     names = [f'"{c.name}"' for c in model.visible]
     row = [f"{c.name}: {_ts_type(c)};" for c in model.visible]
-    row += [f"{link.api_name}: string[];" for link in model.links]
+    row += [f"{link.api_name}: {_TS_TYPES.get(link.key_type, 'string')}[];" for link in model.links]
     links = [
         f"export const {link.variable} = "
         f"{{ table: {quoted(link.table)}, own: {quoted(link.own)}, other: {quoted(link.other)} }};"

@@ -26,7 +26,7 @@ export default route({
       throw notFound("{{label}}");
     }
     //#if guarded
-    if (existing.owner !== currentUser(context)) {
+    if (String(existing.owner) !== currentUser(context)) {
       throw forbidden("Only {{owner_phrase}} may delete this {{label_lower}}");
     }
     //#end

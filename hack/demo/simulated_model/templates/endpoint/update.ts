@@ -35,7 +35,7 @@ export default route({
       throw notFound("{{label}}");
     }
     //#if guarded
-    if (existing.owner !== currentUser(context)) {
+    if (String(existing.owner) !== currentUser(context)) {
       throw forbidden("Only {{owner_phrase}} may change this {{label_lower}}");
     }
     //#end

@@ -94,6 +94,15 @@ describe("the application", () => {
     assert.equal(new Set(keys).size, keys.length);
     assert.ok(keys.includes("get /health"));
   });
+
+  test("puts fixed segments before parameters", async () => {
+    const found = await discoverRoutes();
+    for (const [index, early] of found.entries()) {
+      const pattern = new RegExp(`^${early.path.replaceAll(/:[^/]+/g, "[^/]+")}$`);
+      const hidden = found.slice(index + 1).find((late) => late.method === early.method && pattern.test(late.path));
+      assert.equal(hidden?.path.includes(":") ?? true, true, `${early.path} hides ${hidden?.path}`);
+    }
+  });
 });
 
 describe("database errors", () => {
