@@ -229,6 +229,10 @@ class Repository:
         self._git("--git-dir", str(self.path), "fast-import", "--quiet", stdin=b"".join([*out, b"done\n"]))
         return self._git("--git-dir", str(self.path), "rev-parse", "main")
 
+    def rewind(self, commit: str) -> None:
+        """Move `main` back, as a person with force would."""
+        self._git("--git-dir", str(self.path), "update-ref", "refs/heads/main", commit)
+
 
 def _data(text: str | bytes) -> bytes:
     raw = text.encode() if isinstance(text, str) else text

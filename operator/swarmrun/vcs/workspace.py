@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
@@ -22,19 +21,14 @@ from git import Repo
 from git.exc import GitError
 
 from swarmrun.core.errors import Retryable
-from swarmrun.vcs.git import Git, GitFailed
+from swarmrun.vcs.git import Git, GitFailed, GitTimedOut
 from swarmrun.vcs.tree import EXECUTABLE, Tree, parse_ls_tree
 
 _USER: Final = "agent"
 _FETCH_SECONDS: Final = 180.0
+_LIST_SECONDS: Final = 30.0
 #: First fetch only; the prompt shows ten commits, and merges need none.
 _DEPTH: Final = "30"
-#: A clone in this state is thrown away; it costs one fetch.
-_DAMAGED: Final = re.compile(
-    r"corrupt|bad object|not a git repository|unable to read|loose object|shallow file has changed"
-    r"|index-pack failed|missing (blob|tree|commit)|did not send all necessary objects|unresolved deltas",
-    re.IGNORECASE,
-)
 _T = TypeVar("_T")
 
 
@@ -69,16 +63,28 @@ class Workspace:
         """
         async with self._lock:
             try:
-                try:
-                    await self._fetch()
-                except GitFailed as error:
-                    if not _DAMAGED.search(error.stderr):
-                        raise
-                    await asyncio.to_thread(shutil.rmtree, self._path, ignore_errors=True)
-                    await self._fetch()
+                return await self._sync(changes)
+            except GitTimedOut as error:
+                raise WorkspaceFailed(f"the repository cannot be fetched: {error}") from error
+            except (GitFailed, WorkspaceFailed) as error:
+                await self._blame_remote(error)
+            # The remote answers, so the clone is at fault; a new one costs one shallow fetch.
+            await asyncio.to_thread(shutil.rmtree, self._path, ignore_errors=True)
+            try:
+                return await self._sync(changes)
             except GitFailed as error:
                 raise WorkspaceFailed(f"the repository cannot be fetched: {error}") from error
-            return await self._read(lambda repo: _snapshot(repo, self._branch, changes))
+
+    async def _sync(self, changes: int) -> Snapshot:
+        await self._fetch()
+        return await self._read(lambda repo: _snapshot(repo, self._branch, changes))
+
+    async def _blame_remote(self, cause: Exception) -> None:
+        """Return when the remote answers; else raise the cause as its fault."""
+        try:
+            await self._git.run("ls-remote", "--heads", self._url, timeout=_LIST_SECONDS)
+        except GitFailed:
+            raise WorkspaceFailed(f"the repository cannot be fetched: {cause}") from cause
 
     async def _fetch(self) -> None:
         if not (self._path / "HEAD").exists():
@@ -117,8 +123,10 @@ class Workspace:
         wanted = {path: tree[path].blob for path in paths if path in tree and tree[path].is_text_file}
 
         def blobs(repo: Repo) -> dict[str, bytes]:
-            streams = ((path, repo.odb.stream(bytes.fromhex(blob))) for path, blob in wanted.items())
-            return {path: bytes(stream.read()) for path, stream in streams if stream.size <= limit}
+            # A stream that is not read to its end would leave the rest in the way of the next.
+            ids = ((path, bytes.fromhex(blob)) for path, blob in wanted.items())
+            small = ((path, blob) for path, blob in ids if repo.odb.info(blob).size <= limit)
+            return {path: bytes(repo.odb.stream(blob).read()) for path, blob in small}
 
         return await self._read(blobs) if wanted else {}
 
