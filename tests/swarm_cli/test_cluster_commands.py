@@ -131,6 +131,16 @@ def test_a_watch_ends_with_the_run(kubeconfig: str, demo: dict[str, Any]) -> Non
     assert result.stdout.count("team/demo") == 1
 
 
+def test_a_watch_on_a_terminal_draws_one_screen_and_ends(
+    kubeconfig: str, demo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    demo["status"]["phase"] = "Failed"
+    result = run(kubeconfig, "status", "demo", "--watch")
+    assert result.exit_code == 1
+    assert "kubectl swarmrun report demo -n team" in result.stdout
+
+
 def test_without_kubectl_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     result = CliRunner().invoke(app, ["status", "demo"])
