@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -16,7 +16,7 @@ from swarm_agent.errors import AttemptFailedError
 from swarm_agent.model import Answer, Request
 from swarm_agent.model.patient import PatientModel
 from swarmrun.core import prompt
-from swarmrun.core.edits import MAX_CONTENT, FormatProblem, parse_answer
+from swarmrun.core.edits import MAX_CONTENT, FormatProblem, parse_answer, parse_whole_files, render_files
 from swarmrun.core.errors import Problem
 from swarmrun.core.ownership import matches, violations
 from swarmrun.core.profile import Profile
@@ -28,6 +28,8 @@ from swarmrun.vcs.workspace import Snapshot, Workspace
 
 #: Answers in a row that may be unusable before the attempt fails.
 MAX_ASKS: Final = 4
+#: Parts in which one answer may come when it exceeds the model's output limit.
+MAX_PARTS: Final = 12
 #: Share of the task's time after which no model call may run: the check and the report need the rest.
 _MODEL_SHARE: Final = 0.85
 _SUMMARY: Final = 500
@@ -96,19 +98,32 @@ class Attempt:
         """Ask until an answer can be used; returns its text and its edits."""
         kind, problems = FailureKind.FORMAT, ()  # type: FailureKind, tuple[Problem, ...]
         for _ in range(MAX_ASKS):
-            answer = await self._answer(talk)
+            answer, received = await self._parts(talk)
             if answer.cut:
                 limit = self._tools.config.max_output_tokens
                 kind, problems = FailureKind.FORMAT, (_too_long(limit),)
                 talk.shorten(prompt.answer_cut(limit))
                 continue
-            kind, problems, edits = self._judge(answer.text, draft)
+            kind, problems, edits = self._judge(answer.text, received, draft)
             if not problems:
                 self._summary = answer.text.split("```")[0].strip()[:_SUMMARY]
                 return answer.text, edits
             talk.refuse(answer.text, prompt.format_refused(problems))
         listed = "\n".join(str(problem) for problem in problems)
         raise AttemptFailedError(kind, f"{MAX_ASKS} answers in a row could not be used", output=listed)
+
+    async def _parts(self, talk: Conversation) -> tuple[Answer, dict[str, FileEdit]]:
+        """Take an answer in parts while each cut part brings at least one whole file that is new."""
+        received: dict[str, FileEdit] = {}
+        for _ in range(MAX_PARTS):
+            answer = await self._answer(talk)
+            new = [e for e in parse_whole_files(answer.text) if e.path not in received] if answer.cut else []
+            if not new:
+                return answer, received
+            received |= {edit.path: edit for edit in new}
+            request = prompt.answer_continues(sorted(received), self._tools.config.max_output_tokens)
+            talk.go_on(render_files(new), request)
+        return answer, received
 
     async def _answer(self, talk: Conversation) -> Answer:
         request = Request(
@@ -121,12 +136,13 @@ class Attempt:
         return await self._tools.model.ask(request, deadline=self._deadline)
 
     def _judge(
-        self, text: str, draft: Draft
+        self, text: str, received: Mapping[str, FileEdit], draft: Draft
     ) -> tuple[FailureKind, tuple[Problem, ...], tuple[FileEdit, ...]]:
         try:
-            edits = parse_answer(text)
+            last = parse_answer(text)
         except FormatProblem as error:
             return FailureKind.FORMAT, error.problems, ()
+        edits = tuple({**received, **{edit.path: edit for edit in last}}.values())
         if self._task.type is TaskType.SCAFFOLD:
             # The template's files are ours; what the model writes there is no fault, only useless.
             edits = tuple(e for e in edits if e.path not in self._tools.profile.template)

@@ -148,6 +148,18 @@ async def test_an_answer_cut_at_the_limit_is_asked_for_again_with_fewer_files(
     assert "limit of 1000 tokens" in user
 
 
+async def test_an_answer_too_long_for_one_call_arrives_in_parts(swarm: World, agent: Any) -> None:
+    cut = files(src__add=GOOD).rpartition("FILES:")[0] + "```python:src/sub.py\nhalf"
+    swarm.model.plays(Trouble(stop="length", text=cut), files(src__sub="def sub() -> None: ...\n"))
+    await swarm.enqueue(task())
+    async with agent(swarm):
+        _, change_set = await swarm.report()
+    assert sorted(contents(change_set)) == ["src/add.py", "src/sub.py"]
+    request = swarm.model.users(1)[-1]
+    assert "## Answer cut off" in request
+    assert "- src/add.py" in request
+
+
 async def test_edits_of_others_paths_are_refused_and_never_submitted(swarm: World, agent: Any) -> None:
     swarm.repository.commit({"tests/t.py": "assert True\n"})
     bad = files(src__add=GOOD, tests__t="assert 1\n")

@@ -15,6 +15,7 @@ from swarmrun.core.edits import (
     fence_for,
     language_of,
     parse_answer,
+    parse_whole_files,
     render_answer,
     render_file,
 )
@@ -216,3 +217,16 @@ def test_no_content_closes_its_fence(text: str) -> None:
     mark = fence_for(text)
     assert mark not in text
     assert render_file("a.md", text, "markdown").startswith(f"{mark}markdown:a.md\n")
+
+
+def test_of_an_answer_that_was_cut_only_files_that_surely_ended_are_taken() -> None:
+    cut = "Here:\n```ts:a.ts\nA\n```\n\n```ts:b.ts\nB\n```\n\n```ts:c.ts\nhalf"
+    assert [edit.path for edit in parse_whole_files(cut)] == ["a.ts", "b.ts"]
+
+
+def test_a_fence_that_ends_where_the_answer_was_cut_is_not_trusted() -> None:
+    assert parse_whole_files("```md:a.md\ntext\n```") == ()
+
+
+def test_an_answer_that_was_cut_and_wrongly_nested_gives_nothing() -> None:
+    assert parse_whole_files("```md:a.md\n```ts\nx\n```\n\n```ts:b.ts\nhalf") == ()

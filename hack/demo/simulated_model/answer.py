@@ -152,6 +152,7 @@ def answer(messages: Sequence[Message], faults: Faults) -> Answer:
         files = files_for(prompt)
     except KeyError as error:
         return Answer(f"I cannot do this task: the prompt lacks {error}.\n\nFILES: 0\n", prompt)
+    files = {path: content for path, content in files.items() if path not in prompt.received} or files
     spoiled = _spoiled(files, fault)
     if fault == "wrong-code" and spoiled == files:
         fault = ""

@@ -65,6 +65,8 @@ class Prompt:
     hint: str = ""
     #: The agent asks again because the last answer hit the limit of output tokens.
     shortened: bool = False
+    #: Files of this answer that came before the cut, when the agent asks for the rest.
+    received: tuple[str, ...] = ()
 
 
 class NotAPromptError(ValueError):
@@ -135,4 +137,5 @@ def parse(messages: Sequence[Message]) -> Prompt:
         files=files,
         hint="\n".join(parts.get("Hint", Section()).lines).strip(),
         shortened="Answer too long" in parts,
+        received=tuple(sections(users[-1]).get("Answer cut off", Section()).items()),
     )

@@ -7,21 +7,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from simulated_model.answer import answer
 from simulated_model.faults import Faults
-from simulated_model.parse import Message, sections
+from simulated_model.parse import Message
 from swarmrun import profiles
+from swarmrun.core.edits import parse_answer
 from swarmrun.core.ownership import violations
 from swarmrun.core.plan import Plan, build_plan
 from swarmrun.core.profile import Profile
 from swarmrun.core.project import parse_project
-from swarmrun.core.task import Task, TaskType
-
-_PROJECT_KEYS: Final = frozenset({"project", "resource", "related"})
+from swarmrun.core.prompt import PromptInput, system_prompt, user_prompt
+from swarmrun.core.task import Specialization, Task
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Rehearsal:
         """Give each task, in the plan's order, with the files that the model wrote for it.
 
         Raises:
-            ValueError: an answer breaks the format, or writes what the task does not own.
+            swarmrun.core.edits.FormatProblem: an answer breaks the format.
+            ValueError: an answer writes what the task does not own.
         """
         yield self.plan.tasks[0], dict(self.profile.template)
         for task in self.plan.tasks:
@@ -58,34 +59,21 @@ def rehearse(specification: Mapping[str, Any]) -> Rehearsal:
     return Rehearsal(build_plan(project, profile), profile)
 
 
-def _block(title: str, value: Any) -> str:
-    return f"## {title}\n\n```json\n{json.dumps(value, indent=1)}\n```\n"
-
-
-def conversation(task: Task, profile: Profile) -> list[Message]:
-    """Render the prompt of a task's first round, as docs/contracts.md describes it."""
-    spec = task.spec
-    parts = [_block("Project", spec["project"])]
-    if "resource" in spec:
-        parts += [_block("Resource", spec["resource"]), _block("Related resources", spec["related"])]
-    rest = {key: value for key, value in spec.items() if key not in _PROJECT_KEYS}
-    facts = f"- id: {task.id}\n- type: {task.type}\n- title: {task.title}\n- attempt: 1\n"
-    parts.append(f"## Task\n\n{facts}\n```json\n{json.dumps(rest, indent=1)}\n```\n")
-    parts.append("## Paths you may write\n\n" + "".join(f"- {glob}\n" for glob in task.owned))
-    return [Message("system", profile.conventions), Message("user", "\n".join(parts))]
+def conversation(task: Task, profile: Profile, *, attempt: int = 1, hint: str = "") -> list[Message]:
+    """Render the prompt of a task's first round, as the agents do, without files of the repository."""
+    name = str(task.spec["project"]["name"])
+    system = system_prompt(name, profile.conventions, Specialization.API_IMPLEMENTATION, task.type)
+    user = user_prompt(PromptInput(task=task, attempt=attempt, hint=hint))
+    return [Message("system", system), Message("user", user)]
 
 
 def files_in(text: str) -> dict[str, str]:
-    """Read an answer's files.
+    """Read an answer's files, as the agents do.
 
     Raises:
-        ValueError: the count on the last line differs from the fences.
+        swarmrun.core.edits.FormatProblem: the answer breaks the format.
     """
-    fences = [fence for section in sections(text).values() for fence in section.fences]
-    files = {fence.info.partition(":")[2]: fence.content + "\n" for fence in fences if ":" in fence.info}
-    if text.rstrip().rsplit("\n", 1)[-1] != f"FILES: {len(files)}":
-        raise ValueError("the answer does not end with the count of its files")
-    return files
+    return {edit.path: edit.content for edit in parse_answer(text)}
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:
@@ -107,7 +95,7 @@ def main() -> None:
     for task, files in done.files():
         write(args.folder, files)
         print(f"{task.id}: {len(files)} files")
-    kinds = {str(kind): count for kind, count in done.plan.totals.items() if kind in TaskType}
+    kinds = {str(kind): count for kind, count in done.plan.totals.items()}
     print(f"{len(done.plan.tasks)} tasks: {json.dumps(kinds)}")
 
 

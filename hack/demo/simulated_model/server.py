@@ -7,7 +7,7 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -44,6 +44,12 @@ class Settings:
     models: Sequence[str] = ()
 
 
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise BadRequestError("body", "must be a JSON object")
+    return body
+
+
 class _Exchange:
     """One request from its arrival to its entry in the journal."""
 
@@ -57,7 +63,7 @@ class _Exchange:
         if not self._authorized():
             return self._refuse(401, "Incorrect API key provided. Check the key of your account.")
         try:
-            request = self.dialect.read(await self.http.json())
+            request = self.dialect.read(_object(await self.http.json()))
         except BadRequestError as error:
             return self._refuse(400, str(error))
         except (json.JSONDecodeError, UnicodeDecodeError):

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarmcluster import engines, images
+from swarmcluster import engines, images, node
 from swarmcluster.progress import say, step
 from swarmcluster.state import Cluster
 
@@ -108,9 +108,11 @@ def _build(image: Image, names: dict[str, str], arguments: dict[str, str]) -> No
 
 
 def deliver_to_node(cluster: Cluster, built: Built) -> None:
-    """Copy the images into the node of hack/cluster."""
+    """Copy the images that the node of hack/cluster lacks; a tag names its content, so present is enough."""
+    present = node.image_names(cluster)
     for name in built.all:
-        images.load(cluster, name)
+        if name not in present:
+            images.load(cluster, name)
 
 
 def deliver_elsewhere(context: str, built: Built) -> None:

@@ -108,6 +108,23 @@ def parse_answer(text: str) -> tuple[FileEdit, ...]:
     return tuple(reading.edits)
 
 
+def parse_whole_files(text: str) -> tuple[FileEdit, ...]:
+    """Read the edits of an answer that was cut off: those that ended before the cut, or none if in doubt.
+
+    The last closed fence counts only when something opened after it: at the very end it may be the
+    end of a fence inside the file.
+    """
+    reading = _Reading()
+    for number, line in enumerate(_lines(text), start=1):
+        if reading.block is not None:
+            _inside(reading, reading.block, line, number)
+        else:
+            _outside(reading, line, number)
+    if reading.problems:
+        return ()
+    return tuple(reading.edits if reading.block is not None else reading.edits[:-1])
+
+
 def _lines(text: str) -> Iterator[str]:
     """Split at line feeds only: other separators of Unicode are content."""
     for line in text.split("\n"):
@@ -253,13 +270,17 @@ def render_file(path: str, content: str, language: str) -> str:
 
 def render_answer(edits: Sequence[FileEdit]) -> str:
     """Render edits as an answer; `parse_answer` reads it back."""
-    parts = [
+    return "\n\n".join([render_files(edits), f"FILES: {len(edits)}"])
+
+
+def render_files(edits: Sequence[FileEdit]) -> str:
+    """Render edits without the count that ends an answer."""
+    return "\n\n".join(
         f"DELETE: {edit.path}"
         if edit.action == "delete"
         else render_file(edit.path, edit.content, language_of(edit.path))
         for edit in edits
-    ]
-    return "\n\n".join([*parts, f"FILES: {len(edits)}"])
+    )
 
 
 _LANGUAGES: Final = {

@@ -117,6 +117,12 @@ def answer_cut(max_tokens: int) -> str:
     return f"\n## Answer too long\n\n{prompts.TOO_LONG.format(tokens=max_tokens)}\n"
 
 
+def answer_continues(received: Sequence[str], max_tokens: int) -> str:
+    """Render the request to go on after an answer that hit the output limit; `received` are its whole files."""
+    listed = "\n".join(f"- {path}" for path in received)
+    return f"## Answer cut off\n\n{prompts.CONTINUE.format(tokens=max_tokens)}\n\n{listed}\n"
+
+
 def tail(text: str, limit: int) -> str:
     """Keep the last `limit` characters, from a line's beginning on where there is one."""
     if len(text) <= limit:

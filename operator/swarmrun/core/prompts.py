@@ -122,6 +122,11 @@ REFUSED: Final = "Nothing of the last answer was used, because:"
 ASK_AGAIN: Final = (
     "Answer again, with all files, whole, in the answer format. The last line is FILES: <count>."
 )
+CONTINUE: Final = """\
+Your answer was cut off at the output limit of {tokens} tokens or less. The files listed here arrived whole \
+and are kept. Go on with the remaining files, each whole, in the same format; do not repeat these. End with \
+FILES: and the number of files in this answer.\
+"""
 TOO_LONG: Final = """\
 Your last answer did not end within the limit of {tokens} tokens, so nothing of it was used. Answer \
 again with fewer or shorter files: only those that the task cannot do without, without explanations.\
