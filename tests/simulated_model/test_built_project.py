@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+
 from simulated_model.answer import answer
 from simulated_model.faults import Faults
 from simulated_model.parse import Message

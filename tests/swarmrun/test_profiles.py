@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from swarmrun import profiles
 from swarmrun.core.errors import Invalid, Problem
 from swarmrun.core.ownership import matches, path_problem
