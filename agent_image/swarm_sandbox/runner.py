@@ -18,7 +18,6 @@ from swarm_sandbox.spec import parse_spec
 from swarm_sandbox.steps import Supervisors, run_all
 from swarm_sandbox.tree import link_toolchain, unpack
 
-_PREFIX: Final = "swarm-run-"
 _ALL: Final = 0o700
 
 
@@ -35,7 +34,7 @@ class Runner:
         Raises:
             BadRequestError: the request breaks the contract; nothing was run.
         """
-        with _fresh(self.settings.work_dir) as folder, _fresh(self.settings.home_dir) as home:
+        with self._fresh(self.settings.work_dir) as folder, self._fresh(self.settings.home_dir) as home:
             tree = folder / "tree"
             tree.mkdir()
             spec = parse_spec(unpack(archive, tree), link_prefixes=self.settings.link_prefixes)
@@ -43,6 +42,19 @@ class Runner:
             results = run_all(self.supervisors, spec.steps, cwd=tree, env=self._environment(home))
             answer = {"steps": [asdict(r) for r in results], "artifacts": collect(tree, spec.artifacts)}
             return json.dumps(answer).encode()
+
+    @property
+    def _prefix(self) -> str:
+        """Name the folders after the port, so that runners which share a machine leave each other alone."""
+        return f"swarm-run-{self.settings.port}-"
+
+    @contextlib.contextmanager
+    def _fresh(self, parent: Path) -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(prefix=self._prefix, dir=parent))
+        try:
+            yield folder
+        finally:
+            remove(folder)
 
     def _environment(self, home: Path) -> dict[str, str]:
         temporary = home / "tmp"
@@ -52,17 +64,8 @@ class Runner:
     def remove_leftovers(self) -> None:
         """Remove the folders of a runner that was killed."""
         for parent in {self.settings.work_dir, self.settings.home_dir}:
-            for folder in parent.glob(f"{_PREFIX}*"):
+            for folder in parent.glob(f"{self._prefix}*"):
                 remove(folder)
-
-
-@contextlib.contextmanager
-def _fresh(parent: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    try:
-        yield folder
-    finally:
-        remove(folder)
 
 
 def remove(folder: Path) -> None:
