@@ -220,7 +220,8 @@ async def test_overload_is_waited_out_and_spends_no_attempt(swarm: World, agent:
     async with agent(swarm):
         verb, change_set = await swarm.report()
     assert (verb, contents(change_set)) == ("submit", {"src/add.py": GOOD})
-    assert "- attempt: 1" in swarm.model.users(3)[0]
+    (user,) = swarm.model.users(3)
+    assert "- attempt: 1" in user
 
 
 async def test_a_model_that_stays_away_gives_the_claim_back(
