@@ -12,6 +12,7 @@ from simulated_model.faults import Faults
 from simulated_model.parse import Message
 from simulated_model.rehearsal import conversation, files_in, rehearse
 from swarmrun.core.edits import FormatProblem
+from swarmrun.core.prompt import answer_continues
 from swarmrun.core.task import Task, TaskType
 
 NAMES = ["task_management", "library", "odd_corners"]
@@ -69,6 +70,17 @@ def test_asking_again_after_a_cut_answer_gets_all_of_it(specification: Callable[
     again = [first[0], Message("user", first[1].text + "\n## Answer too long\n\nWrite less.\n")]
 
     assert set(files_in(answer(again, Faults({"truncate": 1.0})).text)) == set(task.owned)
+
+
+def test_the_rest_of_a_cut_answer_leaves_out_what_has_arrived(specification: Callable[[str], Any]) -> None:
+    rehearsal, task = _task(specification, "scaffold")
+    first = conversation(task, rehearsal.profile)
+    request = answer_continues(["README.md", "src/app.ts"], 4000)
+
+    rest = answer([*first, Message("assistant", "…"), Message("user", request)], Faults())
+
+    whole = set(files_in(answer(first, Faults()).text))
+    assert set(files_in(rest.text)) == whole - {"README.md", "src/app.ts"}
 
 
 def _fix(target: Task, owned: tuple[str, ...]) -> Task:

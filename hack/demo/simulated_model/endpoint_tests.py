@@ -268,7 +268,7 @@ def _markup_column(columns: list[Column]) -> Column | None:
     return next((c for c in free if c.role is Role.CLIENT and not c.target), None)
 
 
-def _values(endpoint: Endpoint) -> tuple[dict[str, str], set[str]]:
+def _values(endpoint: Endpoint) -> dict[str, str]:
     model, columns = endpoint.model, _body_columns(endpoint)
     required = [c.api_name for c in columns if c.required or c.role in {Role.PASSWORD, Role.KEY}]
     references = [c for c in columns if _is_reference(c)]
@@ -282,8 +282,7 @@ def _values(endpoint: Endpoint) -> tuple[dict[str, str], set[str]]:
     updated = next((c.name for c in model.columns if c.role is Role.UPDATED), "")
     plain = [c for c in columns if c.role is not Role.PASSWORD]
     account = next((m for m in endpoint.related.values() if m.password), model)
-    bad = _bad_lines(columns)
-    values = {
+    return {
         "label": model.label.lower(),
         "key": model.key.name,
         "table": model.table,
@@ -292,7 +291,7 @@ def _values(endpoint: Endpoint) -> tuple[dict[str, str], set[str]]:
         "identifier": identifier(account).name,
         "expected": "(({ password: _password, ...rest }) => rest)(body)" if model.password else "body",
         "required_names": ", ".join(quoted(n) for n in required),
-        "bad": bad,
+        "bad": _bad_lines(columns),
         "markup": markup.api_name if markup else "",
         "reference_names": ", ".join(quoted(c.name) for c in references),
         "missing_reference": _missing_reference(references),
@@ -304,26 +303,27 @@ def _values(endpoint: Endpoint) -> tuple[dict[str, str], set[str]]:
         "lose_parent": "".join(f"{p.variable} = {_unknown_id(p.model)};" for p in endpoint.parents[:1]),
         "same_parent": "".join(f", {{ {p.column.name}: {p.variable} }}" for p in endpoint.parents[:1]),
     }
-    flags = {
-        "optional": len(required) < len(columns),
+
+
+def _flags(endpoint: Endpoint, values: dict[str, str]) -> set[str]:
+    """Which cases the file has: those whose value is there, and those that the endpoint's nature asks for."""
+    model, by_id = endpoint.model, endpoint.operation != "me"
+    required = values["required_names"].split(", ") if values["required_names"] else []
+    facts = {
+        "optional": len(required) < len(_body_columns(endpoint)),
         "owner": model.owner is not None and endpoint.tokens,
-        "password": model.password is not None,
         "login": model.password is not None and endpoint.tokens and not _own_login(endpoint),
-        "required": bool(required),
-        "bad": bool(bad),
-        "markup": markup is not None,
-        "unique": bool(unique),
-        "references": bool(references),
         "auth": endpoint.auth,
-        "byid": endpoint.operation != "me",
-        "malformed": model.key.type in {"uuid", "integer"} and endpoint.operation != "me",
+        "byid": by_id,
+        "malformed": by_id and model.key.type in {"uuid", "integer"},
         "guarded": endpoint.guard is not None,
-        "partial": bool(plain),
-        "updated": bool(updated),
-        "filtered": bool(filtered),
+        "required": bool(required),
+        "references": bool(values["reference_names"]),
+        "filtered": bool(values["filter_names"]),
         "parents": bool(endpoint.parents),
     }
-    return values, {name for name, holds in flags.items() if holds}
+    same_name = ("password", "bad", "markup", "unique", "partial", "updated")
+    return {name for name, holds in facts.items() if holds} | {name for name in same_name if values[name]}
 
 
 def _missing_reference(references: list[Column]) -> str:
@@ -342,8 +342,8 @@ def test_module(endpoint: Endpoint) -> str:
     setups = {"create": _create_setup, "list": _list_setup, "login": _login_setup}
     setup = setups.get(endpoint.operation, _item_setup)(writer)
     name = _TEMPLATES.get(endpoint.operation, endpoint.operation)
-    values, flags = _values(endpoint)
-    cases = fill(template(f"tests/{name}.ts"), values, flags).rstrip()
+    values = _values(endpoint)
+    cases = fill(template(f"tests/{name}.ts"), values, _flags(endpoint, values)).rstrip()
     body = "\n".join(setup) + cases
     helpers = ["useApp"] if "tokenFor(" not in body else ["tokenFor", "useApp"]
     return fill(
