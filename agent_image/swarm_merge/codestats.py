@@ -77,7 +77,9 @@ class CodeStats:
 def _extract(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as tar:
         members = [m for m in tar if m.isfile() and m.size <= _MAX_BYTES]
-        tar.extractall(folder, members=members[:_MAX_FILES], filter="data")
+        for member in members[:_MAX_FILES]:
+            # Debian 12's Python has no extraction filters; plain files of git's own archive need none.
+            tar.extract(member, folder, set_attrs=False)
     archive.unlink()
 
 

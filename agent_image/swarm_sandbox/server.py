@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -52,8 +53,11 @@ class SandboxServer(ThreadingHTTPServer):
             self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 — the base's signature
-        """Log in one line; clients that go away are normal."""
-        _LOG.info("connection lost", exc_info=False)
+        """Log in one line; clients that go away are normal, anything else is a fault of ours."""
+        if isinstance(sys.exception(), OSError):
+            _LOG.info("connection lost")
+        else:
+            _LOG.exception("request failed")
 
     @contextmanager
     def slot(self) -> Iterator[bool]:
