@@ -2,7 +2,7 @@
 
 Only plain files and folders are written, by hand: the first releases of Python 3.11, Debian 12's among them,
 have no extraction filters. Links inside the tree are made last, so that no file can pass through one; a link
-that leads out of the tree is left out. Anything else (devices, hard links, absolute paths) refuses the request.
+that leads out of the tree is left out. Anything else (devices, hard links, absolute paths) is refused.
 """
 
 from __future__ import annotations

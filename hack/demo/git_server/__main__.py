@@ -33,7 +33,7 @@ def main() -> None:
         create_repository(options.root, name)
     host, port = options.listen.rsplit(":", 1)
     app = create_app(options.root, username=options.username, password=os.environ["GIT_PASSWORD"])
-    web.run_app(app, host=host, port=int(port), access_log=None)
+    web.run_app(app, host=host, port=int(port), access_log=None, shutdown_timeout=1.0)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def settings_from(argv: Sequence[str] | None = None) -> tuple[Settings, str, int
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
     settings, host, port = settings_from()
-    web.run_app(Server(settings).app(), host=host, port=port, print=None)
+    web.run_app(Server(settings).app(), host=host, port=port, print=None, shutdown_timeout=1.0)
 
 
 if __name__ == "__main__":
