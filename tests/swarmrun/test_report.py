@@ -94,3 +94,18 @@ def test_repairs_are_counted_apart_from_planned_tasks() -> None:
 
 def test_durations_are_said_as_people_say_them() -> None:
     assert [duration_text(s) for s in (40, 725, 900, 12240)] == ["40s", "12m 5s", "15m", "3h 24m"]
+
+
+def test_each_task_says_when_it_was_claimed_submitted_and_finished_since_the_start() -> None:
+    seen = snapshot(
+        task("scaffold", TaskState.COMPLETED, claimed_at=1_002.04, submitted_at=1_005.5, finished_at=1_010.0),
+        task("users.get", TaskState.PENDING),
+        # The store's clock may be a little behind the operator's.
+        task("users.put", TaskState.LEASED, claimed_at=999.8),
+    )
+    lines = build_report(seen.model_dump(mode="json"), FACTS)["tasks"]
+    assert [(t["claimedAfter"], t["submittedAfter"], t["finishedAfter"]) for t in lines] == [
+        (2.0, 5.5, 10.0),
+        (None, None, None),
+        (0.0, None, None),
+    ]

@@ -124,7 +124,12 @@ def _cost(totals: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], facts: 
     }
 
 
-def _task_lines(tasks: Sequence[Mapping[str, Any]]) -> list[Json]:
+def _after(at: float, started: float) -> float | None:
+    """Seconds from the run's start to a moment; None for what has not happened."""
+    return round(max(0.0, at - started), 1) if at else None
+
+
+def _task_lines(tasks: Sequence[Mapping[str, Any]], started: float) -> list[Json]:
     return [
         {
             "id": t["id"],
@@ -138,6 +143,10 @@ def _task_lines(tasks: Sequence[Mapping[str, Any]]) -> list[Json]:
             "seconds": round(max(0.0, t["finished_at"] - t["claimed_at"]), 1)
             if t["finished_at"] and t["claimed_at"]
             else None,
+            # Of the last claim. A repaired task is finished when its repair has landed.
+            "claimedAfter": _after(t["claimed_at"], started),
+            "submittedAfter": _after(t["submitted_at"], started),
+            "finishedAfter": _after(t["finished_at"], started),
             "costUSD": format_usd(t["cost_micro_usd"]),
         }
         for t in tasks[:MAX_TASKS]
@@ -168,7 +177,7 @@ def build_report(snapshot: Mapping[str, Any], facts: Facts) -> Json:
         "branch": facts.branch,
         "durationSeconds": round(max(0.0, facts.finished - facts.started)),
         "duration": duration_text(facts.finished - facts.started),
-        "tasks": _task_lines(tasks),
+        "tasks": _task_lines(tasks, facts.started),
         "summary": _tasks(tasks),
         "tests": {
             "written": tests["total"],
