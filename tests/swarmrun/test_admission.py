@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from conftest import ControlPlane
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.xdist_group("controlplane")]

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from swarmcluster.errors import ClusterError
 from swarmcluster.progress import say
-
 from swarmdemo import install, objects, target, verify, watch
 from swarmdemo.settings import ROOT, SYSTEM_NAMESPACE, Settings, bearable_agents
 from swarmdemo.shell import DemoError
@@ -102,9 +101,8 @@ def demo(settings: Settings) -> int:
         stopwatch.time("the built project outside the cluster", lambda: verify.run_its_tests(project))
     say(f"\nTime:\n{stopwatch.report()}")
     say(f"\nThe built repository: {project}")
-    say(
-        f"Look around:  export KUBECONFIG={where.tools.environment['KUBECONFIG']}; kubectl -n {settings.namespace} get swr"
-    )
+    say(f"Look around:  export KUBECONFIG={where.tools.environment['KUBECONFIG']}")
+    say(f"              kubectl -n {settings.namespace} get swr")
     say("Remove it all:  make clean-cluster")
     return 0 if watch.condition(run, "Succeeded").get("status") == "True" else 1
 
@@ -120,9 +118,8 @@ def main() -> int:
         return demo(settings)
     except (DemoError, ClusterError, subprocess.SubprocessError) as error:
         say(f"\n✗ {error}")
-        say(
-            f"  look: kubectl -n {settings.namespace} get swr,pods; kubectl -n {SYSTEM_NAMESPACE} logs deploy/swarmrun-operator"
-        )
+        say(f"  look: kubectl -n {settings.namespace} get swr,pods")
+        say(f"        kubectl -n {SYSTEM_NAMESPACE} logs deploy/swarmrun-operator")
         return 1
     except KeyboardInterrupt:
         say("\nstopped; `make clean-cluster` removes what the demo started")

@@ -13,7 +13,6 @@ from pathlib import Path
 from swarmcluster import engines, images, node
 from swarmcluster.progress import say, step
 from swarmcluster.state import Cluster
-
 from swarmdemo.settings import ROOT
 from swarmdemo.shell import DemoError
 
@@ -116,7 +115,7 @@ def deliver_to_node(cluster: Cluster, built: Built) -> None:
 
 
 def deliver_elsewhere(context: str, built: Built) -> None:
-    """Bring the images to a cluster of the user's own: kind and k3d load them, others pull from IMAGE_REGISTRY."""
+    """Bring the images to the user's own cluster: kind and k3d load them, others pull (IMAGE_REGISTRY)."""
     if context.startswith("kind-"):
         _load(
             [shutil.which("kind") or "kind", "load", "docker-image", "--name", context.removeprefix("kind-")],
@@ -134,8 +133,8 @@ def deliver_elsewhere(context: str, built: Built) -> None:
                 subprocess.run([engine, "push", name], check=True, timeout=900)
     else:
         raise DemoError(
-            f"the context {context!r} is neither kind nor k3d: set IMAGE_REGISTRY=host/path to a registry that both "
-            "this machine and the cluster reach, and run again"
+            f"the context {context!r} is neither kind nor k3d: set IMAGE_REGISTRY=host/path to a registry "
+            "that both this machine and the cluster reach, and run again"
         )
 
 

@@ -6,7 +6,6 @@ import secrets
 from pathlib import Path
 
 from swarmcluster.progress import step
-
 from swarmdemo import objects
 from swarmdemo.settings import GIT_USER, RELEASE, ROOT, SYSTEM_NAMESPACE, Settings
 from swarmdemo.target import Target

@@ -35,7 +35,7 @@ def secret(settings: Settings, name: str, values: dict[str, str]) -> Json:
 
 
 def _server(
-    settings: Settings, name: str, image: str, args: list[str], port: int, env: list[Json]
+    settings: Settings, name: str, image: str, args: list[str], *, port: int, env: list[Json]
 ) -> list[Json]:
     labels = {"app.kubernetes.io/name": name}
     metadata = {"name": name, "namespace": settings.namespace, "labels": labels}
@@ -95,7 +95,7 @@ def model_server(settings: Settings, image: str) -> list[Json]:
     if settings.faults:
         args += ["--faults", settings.faults]
     env = [_from_secret("SIMULATED_MODEL_API_KEY", "model-key", "api-key")]
-    return _server(settings, "model", image, args, MODEL_PORT, env)
+    return _server(settings, "model", image, args, port=MODEL_PORT, env=env)
 
 
 def git_server(settings: Settings, image: str) -> list[Json]:
@@ -112,7 +112,12 @@ def git_server(settings: Settings, image: str) -> list[Json]:
     ]
     args += ["--repository", settings.example]
     return _server(
-        settings, "git", image, args, GIT_PORT, [_from_secret("GIT_PASSWORD", "git-credentials", "password")]
+        settings,
+        "git",
+        image,
+        args,
+        port=GIT_PORT,
+        env=[_from_secret("GIT_PASSWORD", "git-credentials", "password")],
     )
 
 

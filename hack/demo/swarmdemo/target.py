@@ -9,7 +9,6 @@ from pathlib import Path
 
 from swarmcluster import api, build
 from swarmcluster.progress import say
-
 from swarmdemo import images
 from swarmdemo.settings import Settings
 from swarmdemo.shell import Tools

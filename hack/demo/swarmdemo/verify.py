@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from swarmcluster.progress import say, step
-
 from swarmdemo.install import tools_bin
 from swarmdemo.settings import GIT_PORT, GIT_USER, Settings
 from swarmdemo.shell import DemoError, Tools

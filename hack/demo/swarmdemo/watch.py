@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from swarmcluster.progress import say
-
 from swarmdemo.settings import Settings
 from swarmdemo.shell import DemoError, Tools
 
@@ -28,7 +27,8 @@ def line(run: dict[str, Any]) -> str:
     return (
         f"{status.get('phase', ''):<12} {status.get('progress', ''):>7} tasks   "
         f"{agents.get('working', 0)}/{agents.get('ready', 0)} agents working   "
-        f"tests {tests.get('summary') or '-'} ({tests.get('coveragePercent', 0)}%)   ${cost.get('spentUSD', '0.00')}"
+        f"tests {tests.get('summary') or '-'} ({tests.get('coveragePercent', 0)}%)   "
+        f"${cost.get('spentUSD', '0.00')}"
     )
 
 

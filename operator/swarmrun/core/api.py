@@ -2,7 +2,8 @@
 
 One source for three things: validation of manifests in the CLI and the operator, the CRD's OpenAPI schema
 (`swarmrun.core.crd`), and its field descriptions (`kubectl explain`), which are the docstrings below.
-Conventions: Kubernetes API conventions (sig-architecture), names of batch/v1 Job where a field means the same.
+Conventions: Kubernetes API conventions (sig-architecture), names of batch/v1 Job where a field means the
+same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ MAX_NAME: Final = 40
 MAX_SPEC_BYTES: Final = 128 * 1024
 
 USD_PATTERN: Final = r"^(0|[1-9][0-9]{0,6})(\.[0-9]{1,6})?$"
-#: https, ssh, scp form, or plain http to a Service inside the cluster; no user:password, no options, no helpers.
+#: https, ssh, scp form, or plain http to a Service inside the cluster; no user:password, no options, no
+#: helpers.
 URL_PATTERN: Final = (
     r"^(https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+"
     r"|ssh://([A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+"
@@ -196,9 +198,13 @@ class Provider(Spec):
             "must be an http or https URL without credentials, query or trailing slash, such as https://llm.example.com/v1",
         ),
     )
-    """Base URL of the API without trailing slash. Required for OpenAICompatible, where it usually ends in /v1."""
+    """Base URL of the API without trailing slash. Required for OpenAICompatible, where it usually ends in
+    /v1.
+    """
     credentials_secret_ref: SecretKeyRef | None = None
-    """Secret key that holds the provider's API key. Only the run's hub mounts it. Omit it for a server that needs none."""
+    """Secret key that holds the provider's API key. Only the run's hub mounts it. Omit it for a server that
+    needs none.
+    """
     prices: list[Price] = Field(
         default=[],
         max_length=50,
@@ -220,7 +226,9 @@ class Repository(Spec):
             "credentials belong into credentialsSecretRef",
         ),
     )
-    """URL: https://host/path, ssh://user@host/path or user@host:path; http:// only for hosts ending in .svc. No password inside."""
+    """URL: https://host/path, ssh://user@host/path or user@host:path; http:// only for hosts ending in .svc.
+    No password inside.
+    """
     branch: str = Field(
         default="main",
         min_length=1,
@@ -244,7 +252,9 @@ class Budget(Spec):
     """Limits that no run exceeds. Each model call reserves its worst case first."""
 
     max_cost_usd: PositiveUsd = Field(alias="maxCostUSD")
-    """Most US dollars the run may spend on model calls, such as "150.00" or 25. It may only rise; raising it resumes a run that stopped for lack of budget."""
+    """Most US dollars the run may spend on model calls, such as "150.00" or 25. It may only rise; raising it
+    resumes a run that stopped for lack of budget.
+    """
     max_tokens: int | None = Field(default=None, ge=1, le=100_000_000_000)
     """Most tokens, input and output together, the run may use."""
     fix_reserve_percent: int = Field(default=10, ge=0, le=90)
@@ -273,7 +283,9 @@ class Gates(Spec):
     commands: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(default=[], max_length=20)
     """Further commands that must end with 0, run after the profile's own, without a shell."""
     coverage_percent: int | None = Field(default=None, ge=0, le=100)
-    """Least test coverage in percent that the finished project must have. Defaults to what the specification asks for."""
+    """Least test coverage in percent that the finished project must have. Defaults to what the specification
+    asks for.
+    """
 
 
 class Sandbox(Spec):
@@ -380,7 +392,9 @@ class SwarmRunSpec(Spec):
     project: dict[str, Any] | None = Field(
         default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
     )
-    """The project specification, pasted as it is: project_name, architecture, resources, requirements. Exactly one of project and projectFrom."""
+    """The project specification, pasted as it is: project_name, architecture, resources, requirements.
+    Exactly one of project and projectFrom.
+    """
     project_from: ProjectFrom | None = None
     """Where the project specification is kept, instead of project."""
     max_attempts: int = Field(default=3, ge=1, le=10)

@@ -45,13 +45,17 @@ def _convert(node: Json, definitions: Json) -> Json:
         _bound_map(out)
     elif out.get("additionalProperties") is True:
         del out["additionalProperties"]
-    if isinstance(out.get("items"), dict):
-        out["items"] = _convert(out["items"], definitions)
+    _convert_items(out, definitions)
     if out.get("x-kubernetes-int-or-string"):
         out.pop("type", None)
     if "description" in out:
         out["description"] = " ".join(str(out["description"]).split())
     return out
+
+
+def _convert_items(node: Json, definitions: Json) -> None:
+    if isinstance(node.get("items"), dict):
+        node["items"] = _convert(node["items"], definitions)
 
 
 def _without_null(node: Json) -> Json:
@@ -110,6 +114,7 @@ def _crd(
     kind: str,
     plural: str,
     short: str,
+    *,
     version: Json,
     description: str,
     spec: Json,
@@ -172,15 +177,15 @@ def swarmrun_crd() -> Json:
         "SwarmRun",
         "swarmruns",
         "swr",
-        {
+        version={
             "subresources": {"status": {}, "scale": scale},
             "additionalPrinterColumns": list(RUN_COLUMNS),
             "selectableFields": [{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.suspend"}],
         },
-        "SwarmRun lets a swarm of LLM coding agents build the project it specifies, in a git repository, inside a budget.",
-        structural(SwarmRunSpec),
-        structural(SwarmRunStatus),
-        [
+        description="SwarmRun lets a swarm of LLM coding agents build the project it specifies, in a git repository, inside a budget.",
+        spec=structural(SwarmRunSpec),
+        status=structural(SwarmRunStatus),
+        rules=[
             rule(
                 f"size(self.metadata.name) <= {MAX_NAME} && !self.metadata.name.contains('.')",
                 f"must have a metadata.name of at most {MAX_NAME} characters without dots; names of its objects derive from it",
@@ -195,16 +200,16 @@ def swarmescalation_crd() -> Json:
         "SwarmEscalation",
         "swarmescalations",
         "swe",
-        {"subresources": {"status": {}}, "additionalPrinterColumns": list(ESCALATION_COLUMNS)},
-        "SwarmEscalation is a task that needs a person. Patch spec.resolution to answer it.",
-        structural(SwarmEscalationSpec),
-        structural(SwarmEscalationStatus),
-        [],
+        version={"subresources": {"status": {}}, "additionalPrinterColumns": list(ESCALATION_COLUMNS)},
+        description="SwarmEscalation is a task that needs a person. Patch spec.resolution to answer it.",
+        spec=structural(SwarmEscalationSpec),
+        status=structural(SwarmEscalationStatus),
+        rules=[],
     )
 
 
 def relied_fields(schema: Json, prefix: str = "") -> set[str]:
-    """List every property path of a schema, such as spec.budget.maxCostUSD; the operator needs all to be served."""
+    """List every property path of a schema, such as spec.budget.maxCostUSD: all must be served."""
     found: set[str] = set()
     for name, child in schema.get("properties", {}).items():
         path = f"{prefix}.{name}" if prefix else name

@@ -118,7 +118,7 @@ def answer_cut(max_tokens: int) -> str:
 
 
 def answer_continues(received: Sequence[str], max_tokens: int) -> str:
-    """Render the request to go on after an answer that hit the output limit; `received` are its whole files."""
+    """Render the request to go on after an answer that was cut; `received` are its whole files."""
     listed = "\n".join(f"- {path}" for path in received)
     return f"## Answer cut off\n\n{prompts.CONTINUE.format(tokens=max_tokens)}\n\n{listed}\n"
 

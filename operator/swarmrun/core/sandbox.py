@@ -23,7 +23,7 @@ class Step(Frozen):
 
 
 class RunSpec(Frozen):
-    """Commands for one tree. `links` maps a path in the tree to a read-only path of the image (node_modules)."""
+    """Commands for one tree. `links` maps a path in the tree to a read-only path of the image."""
 
     steps: tuple[Step, ...]
     links: dict[str, str] = Field(default_factory=dict)
@@ -32,7 +32,7 @@ class RunSpec(Frozen):
 
 
 class StepResult(Frozen):
-    """How a step ended. `exit_code` is None when it was skipped; `output` is stdout and stderr, last 64 KiB."""
+    """How a step ended. `exit_code` is None when it was skipped; `output` is its last 64 KiB."""
 
     name: str
     exit_code: int | None

@@ -29,7 +29,10 @@ TERMINAL: Final = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED})
 
 
 class ConditionType(StrEnum):
-    """Every condition, present from the first visit. All but Reconciling, Stalled, Suspended are good when True."""
+    """Every condition, present from the first visit.
+
+    Reconciling, Stalled and Suspended are bad when True, all others good.
+    """
 
     READY = "Ready"
     RECONCILING = "Reconciling"

@@ -6,9 +6,9 @@ from those states.
 
     PENDING ──deps landed──▶ READY ──claim──▶ LEASED ──submit──▶ SUBMITTED ──land──▶ COMPLETED
                                ▲  ▲             │ fail, release,      │  │
-                               │  └─────────────┘ lease expired       │  └─gate red─▶ FIXING ─fix landed─▶ COMPLETED
-                               └───────────── conflict, returned ─────┘                  │
-    any open state ──attempts exhausted──▶ BLOCKED ──retry──▶ READY          (fix failed)┘
+                               │  └─────────────┘ lease expired       │  └─gate red─▶ FIXING ─▶ COMPLETED
+                               └───────────── conflict, returned ─────┘                │
+    any open state ──attempts exhausted──▶ BLOCKED ──retry──▶ READY        (fix failed)┘
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class FailureKind(StrEnum):
     MODEL = "model"
     CONFLICT = "conflict"
     TIMEOUT = "timeout"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 — a kind of failure, not a password
     INFRASTRUCTURE = "infrastructure"
 
 

@@ -71,7 +71,7 @@ class Submission(Frozen):
     lease: Lease
     change_set: ChangeSet
     #: (task, lease, change set) below this one, oldest first: a fix lands together with what it fixes.
-    stack: tuple["Submission", ...] = ()
+    stack: tuple[Submission, ...] = ()
     submitted_at: float = 0.0
 
 
@@ -107,7 +107,10 @@ class AgentView(Frozen):
 
 
 class Activity(Frozen):
-    """One line of recent activity. `verb`: claimed, submitted, completed, failed, blocked, returned, fixing."""
+    """One line of recent activity.
+
+    `verb`: claimed, submitted, completed, failed, blocked, returned, fixing.
+    """
 
     at: float
     agent: str
@@ -199,7 +202,10 @@ class QueueAdmin(Protocol):
     async def enqueue(
         self, tasks: Sequence[Task], *, plan_hash: str, max_attempts: int, landed: Mapping[str, str]
     ) -> int:
-        """Add tasks, idempotent by id; `landed` maps ids already on the branch to their commit. Returns how many were new."""
+        """Add tasks, idempotent by id, and return how many were new.
+
+        `landed` maps ids that are on the branch already to their commit.
+        """
 
     async def set_state(self, state: RunState) -> None:
         """Let work be claimed, or not."""
@@ -208,7 +214,10 @@ class QueueAdmin(Protocol):
         """Set the budget; a higher limit clears `Totals.exhausted`. Never lowers below spent + reserved."""
 
     async def reap(self, *, limit: int = 100) -> int:
-        """Return expired leases to READY, expired reservations to spent; spends no attempt. Returns how many."""
+        """Return expired leases to READY and expired reservations to spent; return how many.
+
+        Spends no attempt.
+        """
 
     async def resolve(self, task_id: str, action: str, hint: str = "") -> Reply:
         """Answer an escalation: `retry` (BLOCKED → READY, failures reset), `skip` (→ SKIPPED)."""
@@ -266,15 +275,18 @@ class MergeQueue(Protocol):
     """The merger's side."""
 
     async def submissions(self, *, limit: int, timeout_seconds: float) -> Sequence[Submission]:
-        """Wait for up to `timeout_seconds`, then return the oldest waiting submissions without removing them."""
+        """Wait up to `timeout_seconds`, then return the oldest waiting submissions; they stay."""
 
     async def land(self, submission: Submission, commits: Mapping[str, str]) -> Reply:
-        """COMPLETED for the submission and its stack (`commits`: task id → commit); dependents may become READY."""
+        """Complete the submission and its stack (`commits`: task id → commit); frees dependents."""
 
     async def reject(self, submission: Submission, failure: Failure, fix: Task | None) -> Reply:
-        """Gate red. First red of a task: FIXING, and `fix` is enqueued READY. Red of a fix: one more failure of
-        its target, the fix is READY again with the evidence. Target's failures ≥ max_attempts: BLOCKED, its fix SKIPPED.
-        With fix=None the task goes to READY (or BLOCKED) with the evidence."""
+        """Gate red.
+
+        First red of a task: FIXING, and `fix` is enqueued READY. Red of a fix: one more failure of its
+        target, the fix is READY again with the evidence; at max_attempts failures the target is BLOCKED and
+        its fix SKIPPED. With fix=None the task goes to READY (or BLOCKED) with the evidence.
+        """
 
     async def send_back(self, submission: Submission, reason: str) -> Reply:
         """READY again without spending an attempt (base vanished, infrastructure)."""
