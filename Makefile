@@ -37,6 +37,8 @@ contracts: ## import-linter: layers and purity
 
 drift: ## Generated files equal their sources
 	@$(PY) hack/crds/generate.py --check
+	@$(PY) -m hack.docs --check
+	@$(PY) -m hack.docs.links
 
 unit: ## Unit, contract and Redis tests
 	@$(PY) -m pytest -q -m "not controlplane and not node" -n 2 --dist loadgroup tests $(PYTEST_FLAGS)

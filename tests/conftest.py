@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from swarmcluster import api, build
 
 ROOT = Path(__file__).resolve().parents[1]

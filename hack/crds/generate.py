@@ -50,7 +50,9 @@ def main() -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
     if drifted:
-        print(f"generated files differ from the models: {', '.join(drifted)}; run `make crds`", file=sys.stderr)
+        print(
+            f"generated files differ from the models: {', '.join(drifted)}; run `make crds`", file=sys.stderr
+        )
     return 1 if drifted else 0
 
 

@@ -70,7 +70,10 @@ def _path(_: argparse.Namespace) -> int:
 
 def _preflight(arguments: argparse.Namespace) -> int:
     problems = preflight.check(
-        _folder(arguments), control_plane_only=arguments.control_plane_only, registries=True
+        _folder(arguments),
+        control_plane_only=arguments.control_plane_only,
+        registries=True,
+        before_setup=arguments.before_setup,
     )
     for problem in problems:
         print(f"✗ {problem.what}\n  → {problem.remedy}")
@@ -141,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     add("path", _path, "print a folder with kubectl, helm and the other commands")
     check = add("preflight", _preflight, "list all that this machine lacks", named=True)
     check.add_argument("--control-plane-only", action="store_true")
+    check.add_argument("--before-setup", action="store_true", help="Debian packages may still be missing")
     add("clean", _clean, "remove every cluster and its leftovers")
     image = add("image", _image, "build images with docker, podman or buildah")
     image.add_argument("action", choices=["build", "base"])

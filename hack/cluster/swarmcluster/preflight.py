@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from swarmcluster import build, golang, packages, ports, slots, state
@@ -106,17 +106,21 @@ def _node_problems(facts: Facts) -> list[Problem]:
     return problems
 
 
-def check(folder: Path, *, control_plane_only: bool, registries: bool) -> list[Problem]:
+def check(
+    folder: Path, *, control_plane_only: bool, registries: bool, before_setup: bool = False
+) -> list[Problem]:
     """Gather the facts for the cluster in `folder` and judge them.
+
+    `before_setup`: Debian packages may be missing, as the set-up is about to install them.
 
     A cluster that already runs is not judged again by what it uses itself.
     """
     if not registries and _runs(folder):
         return []
-    return decide(
-        gather(folder, control_plane_only=control_plane_only, registries=registries),
-        control_plane_only=control_plane_only,
-    )
+    facts = gather(folder, control_plane_only=control_plane_only, registries=registries)
+    if before_setup:
+        facts = replace(facts, missing_packages=())
+    return decide(facts, control_plane_only=control_plane_only)
 
 
 def _runs(folder: Path) -> bool:
