@@ -14,13 +14,21 @@ from enum import StrEnum
 from typing import Final
 
 from swarm_hub.background import Background, persist
-from swarmrun.core.task import Lease
+from swarmrun.core.task import Frozen, Lease
 from swarmrun.queue.port import ReserveOutcome, WorkQueue
 
 #: How long a call waits for others to settle before its caller is told to come again.
 PATIENCE_SECONDS: Final = 20.0
 #: Holds may also end without this process knowing: by the reaper, by a higher limit.
 _LOOK_AGAIN_SECONDS: Final = 2.0
+
+
+class Worst(Frozen):
+    """The most that a call can use. `fix`: it is for a repair, which may use the whole limit."""
+
+    micro_usd: int
+    tokens: int
+    fix: bool
 
 
 class Held(StrEnum):
@@ -39,20 +47,25 @@ class Admission:
         self._changed = asyncio.Condition()
 
     async def reserve(
-        self, call_id: str, lease: Lease, *, worst_micro_usd: int, model: str, ttl_seconds: int
+        self, call_id: str, lease: Lease, worst: Worst, *, model: str, ttl_seconds: int
     ) -> ReserveOutcome | Held:
-        """Reserve the worst case of a call; HELD when calls in flight held the money all the while."""
+        """Reserve the worst case of a call; HELD when calls in flight held the budget all the while."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
         async with self._changed:
-            while not await self._decidable(worst_micro_usd):
+            while not await self._decidable(worst):
                 remaining = deadline - loop.time()
                 if remaining <= 0:
                     return Held.HELD
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), min(remaining, _LOOK_AGAIN_SECONDS))
             work = self._queue.reserve(
-                call_id, lease, worst_micro_usd=worst_micro_usd, model=model, ttl_seconds=ttl_seconds
+                call_id,
+                lease,
+                worst_micro_usd=worst.micro_usd,
+                worst_tokens=worst.tokens,
+                model=model,
+                ttl_seconds=ttl_seconds,
             )
             return await self._complete(call_id, self._background.spawn(work))
 
@@ -74,7 +87,7 @@ class Admission:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _decidable(self, worst_micro_usd: int) -> bool:
+    async def _decidable(self, worst: Worst) -> bool:
         totals = await self._queue.totals()
-        room = totals.limit_micro_usd - totals.spent_micro_usd
-        return worst_micro_usd <= room - totals.reserved_micro_usd or worst_micro_usd > room
+        size = (worst.micro_usd, worst.tokens)
+        return totals.fits(*size, fix=worst.fix) or not totals.fits(*size, fix=worst.fix, held=False)

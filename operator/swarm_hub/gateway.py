@@ -133,6 +133,7 @@ class ModelGateway:
             task_type=self._types.of(lease.task_id),
             price=price,
             worst_micro_usd=worst_case_micro_usd(price, call.input_tokens_bound, call.max_output_tokens),
+            worst_tokens=call.input_tokens_bound + call.max_output_tokens,
         )
 
     async def _send(self, request: web.Request, call: ModelCall, hold: Hold) -> aiohttp.ClientResponse:

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from swarm_hub.admission import Admission, Held
+from swarm_hub.admission import Admission, Held, Worst
 from swarm_hub.background import STORE_ERRORS, Background, persist
 from swarm_hub.metrics import HubMetrics
 from swarmrun.core.errors import SwarmError
 from swarmrun.core.money import format_usd
 from swarmrun.core.pricing import Price, TokenUsage, cost_micro_usd
-from swarmrun.core.task import Frozen, Lease
+from swarmrun.core.task import Frozen, Lease, TaskType
 from swarmrun.queue.port import ReserveOutcome, Usage, WorkQueue
 
 _LOG: Final = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Purchase(Frozen):
     task_type: str
     price: Price
     worst_micro_usd: int
+    worst_tokens: int
 
 
 class Hold:
@@ -82,7 +83,11 @@ class Ledger:
         outcome = await self._admission.reserve(
             hold.call_id,
             purchase.lease,
-            worst_micro_usd=purchase.worst_micro_usd,
+            Worst(
+                micro_usd=purchase.worst_micro_usd,
+                tokens=purchase.worst_tokens,
+                fix=purchase.task_type == TaskType.FIX_BUG,
+            ),
             model=purchase.model,
             ttl_seconds=self._ttl,
         )
@@ -143,7 +148,8 @@ def _refusal(outcome: ReserveOutcome | Held, purchase: Purchase) -> CallRefusedE
         return CallRefusedError(
             402,
             "budget_exhausted",
-            f"the call may cost up to ${worst}, more than the budget has left; raise spec.budget.maxCostUSD",
+            f"the call may cost up to ${worst} and {purchase.worst_tokens} tokens, more than the budget has "
+            "left for it; raise spec.budget.maxCostUSD or spec.budget.maxTokens",
         )
     if outcome is Held.HELD:
         return CallRefusedError(

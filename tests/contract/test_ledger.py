@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from contract.swarm import TTL, claimed, opened, task, view
+from contract.swarm import RED, TTL, claimed, delivered, fix_for, opened, state, task, view, waiting
 from contract.worlds import World
 from swarmrun.core.errors import Invalid
-from swarmrun.core.task import Lease, Reply
+from swarmrun.core.task import Lease, Reply, TaskState
 from swarmrun.queue.memory import MemoryQueue
 from swarmrun.queue.port import Empty, EmptyReason, ReserveOutcome, RunState, Totals, Usage
 from swarmrun.queue.redis import RedisQueue
@@ -151,3 +151,156 @@ async def test_costs_are_broken_down_by_model_and_type(world: World) -> None:
     [line] = await world.work.cost_breakdown()
     assert (line.model, line.task_type, line.calls, line.unknown) == ("big model", "implement_endpoint", 2, 1)
     assert (line.cost_micro_usd, line.input_tokens) == (25, 4)
+
+
+async def ask(world: World, call: str, lease: Lease, tokens: int) -> ReserveOutcome:
+    return await world.work.reserve(
+        call, lease, worst_micro_usd=1, worst_tokens=tokens, model="m-1", ttl_seconds=TTL
+    )
+
+
+async def test_spent_held_and_asked_tokens_never_pass_their_limit(world: World) -> None:
+    lease = await with_lease(world, 100)
+    await world.admin.set_limit(100, max_tokens=1_000)
+    assert await ask(world, "c1", lease, 600) is ReserveOutcome.RESERVED
+    assert (await world.work.totals()).reserved_tokens == 600
+    assert await ask(world, "c2", lease, 401) is ReserveOutcome.BUDGET
+    usage = Usage(input_tokens=100, cache_read_tokens=20, cache_write_tokens=30, output_tokens=50)
+    assert await world.work.settle("c1", usage) is Reply.OK
+    totals = await world.work.totals()
+    assert (totals.spent_tokens, totals.reserved_tokens, totals.exhausted) == (200, 0, False)
+    assert await ask(world, "c3", lease, 801) is ReserveOutcome.BUDGET
+    assert (await world.work.totals()).exhausted
+    assert await world.work.claim("pod-b", ttl_seconds=TTL) == Empty(reason=EmptyReason.BUDGET)
+    await world.admin.set_limit(100, max_tokens=1_001)
+    assert not (await world.work.totals()).exhausted
+    assert await ask(world, "c3", lease, 801) is ReserveOutcome.RESERVED
+    assert await ask(world, "c4", lease, 1) is ReserveOutcome.BUDGET
+    await world.admin.set_limit(100)
+    assert await ask(world, "c4", lease, 10**9) is ReserveOutcome.RESERVED
+    with pytest.raises(Invalid, match="number of tokens"):
+        await ask(world, "c5", lease, -1)
+
+
+async def test_tokens_of_a_call_without_usage_count_whole_until_they_are_known(world: World) -> None:
+    lease = await with_lease(world, 100)
+    await world.admin.set_limit(100, max_tokens=1_000)
+    for call in ("lost", "late", "free"):
+        assert await ask(world, call, lease, 300) is ReserveOutcome.RESERVED
+    await world.work.settle("lost", None)
+    for call in ("late", "free"):
+        await world.expire_hold(call)
+    assert await world.admin.reap() == 2
+    totals = await world.work.totals()
+    assert (totals.tokens_unknown, totals.reserved_tokens) == (900, 0)
+    await world.work.settle("late", Usage(input_tokens=10))
+    await world.work.cancel_reservation("free")
+    totals = await world.work.totals()
+    assert (totals.tokens_unknown, totals.spent_tokens) == (300, 310)
+
+
+async def under_repair(world: World, *, limit: int, reserve: int) -> Lease:
+    """Task `a` was red and its repair waits; `b` is leased to another agent."""
+    await opened(world, task("a"), task("b"), task("c"), limit=limit)
+    await world.admin.set_limit(limit, fix_reserve_micro_usd=reserve)
+    await delivered(world)
+    lease = (await claimed(world, "pod-b")).lease
+    await world.merge.reject(await waiting(world), RED, fix_for("a"))
+    return lease
+
+
+async def test_money_kept_for_repairs_is_theirs_alone(world: World) -> None:
+    other = await under_repair(world, limit=100, reserve=30)
+    assert await reserve(world, "c1", other, 71) is ReserveOutcome.BUDGET
+    totals = await world.work.totals()
+    assert (totals.exhausted, totals.exhausted_for_fixes) == (True, False)
+    # Others are parked, repairs go on: also for an agent that would rather do something else.
+    assert not (await world.admin.snapshot()).out_of_budget
+    repair = (await claimed(world, "pod-c")).lease
+    assert repair.task_id == "fix.a"
+    assert await world.work.claim("pod-d", ttl_seconds=TTL) == Empty(reason=EmptyReason.BUDGET)
+    assert not (await world.admin.snapshot()).out_of_budget
+    assert await reserve(world, "c2", repair, 100) is ReserveOutcome.RESERVED
+
+
+async def test_others_go_on_when_a_settlement_leaves_room_beside_the_reserve(world: World) -> None:
+    other = await under_repair(world, limit=100, reserve=30)
+    await reserve(world, "c1", other, 60)
+    assert await reserve(world, "c2", other, 20) is ReserveOutcome.BUDGET
+    await world.work.settle("c1", Usage(cost_micro_usd=51))
+    assert (await world.work.totals()).exhausted
+    await world.admin.set_limit(100, fix_reserve_micro_usd=29)
+    assert not (await world.work.totals()).exhausted
+    assert await reserve(world, "c3", other, 20) is ReserveOutcome.RESERVED
+
+
+async def test_a_refused_repair_stops_everything(world: World) -> None:
+    await under_repair(world, limit=100, reserve=30)
+    repair = (await claimed(world, "pod-c")).lease
+    assert repair.task_id == "fix.a"
+    assert await reserve(world, "c1", repair, 101) is ReserveOutcome.BUDGET
+    snapshot = await world.admin.snapshot()
+    assert snapshot.totals.exhausted_for_fixes
+    assert snapshot.out_of_budget
+    assert await world.work.release(repair, "no budget") is Reply.OK
+    assert await world.work.claim("pod-c", ttl_seconds=TTL) == Empty(reason=EmptyReason.BUDGET)
+    await world.admin.set_limit(101, fix_reserve_micro_usd=30)
+    assert (await claimed(world, "pod-c")).lease.task_id == "fix.a"
+
+
+async def test_without_a_repair_to_do_the_reserve_stops_the_run_until_one_appears(world: World) -> None:
+    await opened(world, task("a"), task("b"), limit=100)
+    await world.admin.set_limit(100, fix_reserve_micro_usd=30)
+    await delivered(world)
+    other = (await claimed(world, "pod-b")).lease
+    assert await reserve(world, "c1", other, 80) is ReserveOutcome.BUDGET
+    assert (await world.admin.snapshot()).out_of_budget
+    assert await world.work.claim("pod-c", ttl_seconds=TTL) == Empty(reason=EmptyReason.BUDGET)
+    await world.merge.reject(await waiting(world), RED, fix_for("a"))
+    assert not (await world.admin.snapshot()).out_of_budget
+    assert (await claimed(world, "pod-c")).lease.task_id == "fix.a"
+    assert await state(world, "b") is TaskState.LEASED
+
+
+BEFORE = Totals(
+    spent_micro_usd=40, reserved_micro_usd=5, tokens_in=9, tokens_out=3, tokens_unknown=2, calls=6
+)
+
+
+async def test_a_lost_ledger_begins_where_the_run_stood(world: World) -> None:
+    await world.admin.open(2, spent=BEFORE)
+    await world.admin.set_limit(50, max_tokens=20)
+    await world.admin.open(2, spent=BEFORE)
+    # What was in flight when the store was lost may have been billed.
+    assert await world.work.totals() == Totals(
+        limit_micro_usd=50,
+        max_tokens=20,
+        spent_micro_usd=45,
+        tokens_in=9,
+        tokens_out=3,
+        tokens_unknown=2,
+        calls=6,
+    )
+    await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=3, landed={})
+    await world.admin.set_state(RunState.ACTIVE)
+    lease = (await claimed(world)).lease
+    assert await ask(world, "c1", lease, 7) is ReserveOutcome.BUDGET
+    assert await reserve(world, "c2", lease, 6) is ReserveOutcome.BUDGET
+    assert await reserve(world, "c3", lease, 5) is ReserveOutcome.RESERVED
+
+
+async def test_a_ledger_that_survived_counts_nothing_twice(world: World) -> None:
+    lease = await with_lease(world, 100)
+    await reserve(world, "c1", lease, 30)
+    await world.work.settle("c1", Usage(cost_micro_usd=20, input_tokens=4, cache_read_tokens=5))
+    await world.work.reserve("c2", lease, worst_micro_usd=10, worst_tokens=1, model="m", ttl_seconds=TTL)
+    before = await world.work.totals()
+    await world.admin.open(2, spent=Totals(spent_micro_usd=20, reserved_micro_usd=10, tokens_in=9, calls=1))
+    assert await world.work.totals() == before
+    # An older epoch says nothing; a newer one that knows more raises the sums.
+    await world.admin.open(1, spent=Totals(spent_micro_usd=90))
+    await world.admin.open(2, spent=Totals(spent_micro_usd=90))
+    assert await world.work.totals() == before
+    await world.admin.open(3, spent=Totals(spent_micro_usd=35, tokens_in=12))
+    totals = await world.work.totals()
+    assert (money(totals), totals.tokens_in + totals.tokens_cached) == ((25, 10), 12)

@@ -39,7 +39,16 @@ from swarmrun.core.task import (
 )
 from swarmrun.queue.keys import READY, Keys
 from swarmrun.queue.memory import MemoryQueue
-from swarmrun.queue.port import Claimed, ReserveOutcome, RunState, Signal, Snapshot, Submission, Usage
+from swarmrun.queue.port import (
+    Claimed,
+    ReserveOutcome,
+    RunState,
+    Signal,
+    Snapshot,
+    Submission,
+    Totals,
+    Usage,
+)
 from swarmrun.queue.redis import RedisQueue, connect
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(600)]
@@ -123,7 +132,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.real, self.keys = RedisQueue(self.client, uid), Keys(uid)
         self.now = 1_700_000_000.0
         self.model = MemoryQueue(lambda: self.now)
-        self.epoch, self.limit = 1, 0
+        self.epoch, self.limit, self.seeded = 1, 0, False
         self.leases: list[Lease] = []
         self.submissions: list[Submission] = []
         self.calls: dict[str, int] = {}
@@ -178,7 +187,10 @@ class QueueAgainstModel(RuleBasedStateMachine):
         elif act == "epoch":
             epoch = self.epoch + number % 3 - 1
             self.epoch = max(self.epoch, epoch)
-            self.run(self.real.open(epoch), self.model.open(epoch))
+            spent = Totals(spent_micro_usd=number + 1, tokens_in=number + 1, calls=3) if number % 2 else None
+            self.seeded |= spent is not None
+            self.run(self.real.open(epoch, spent=spent), self.model.open(epoch, spent=spent))
+            self.set_limit(self.limit)
         elif act == "signal":
             signal = Signal(ok=number % 4 > 0, reason="R", message="m")
             self.run(self.real.signal("provider", signal), self.model.signal("provider", signal))
@@ -189,7 +201,11 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     def set_limit(self, limit: int) -> None:
         self.limit = limit
-        self.run(self.real.set_limit(limit), self.model.set_limit(limit))
+        others: dict[str, Any] = {
+            "max_tokens": None if limit % 3 else limit * 5,
+            "fix_reserve_micro_usd": limit * (limit % 4) // 10,
+        }
+        self.run(self.real.set_limit(limit, **others), self.model.set_limit(limit, **others))
 
     @rule(limit=st.integers(0, 3))
     def reap(self, limit: int) -> None:
@@ -261,7 +277,12 @@ class QueueAgainstModel(RuleBasedStateMachine):
         call = (
             sorted(self.calls)[pick % len(self.calls)] if again and self.calls else f"call-{len(self.calls)}"
         )
-        arguments: dict[str, Any] = {"worst_micro_usd": worst, "model": "a b", "ttl_seconds": 600}
+        arguments: dict[str, Any] = {
+            "worst_micro_usd": worst,
+            "worst_tokens": worst * 3 + pick % 7,
+            "model": "a b",
+            "ttl_seconds": 600,
+        }
         answer = self.run(
             self.real.reserve(call, lease, **arguments), self.model.reserve(call, lease, **arguments)
         )
@@ -369,7 +390,9 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.run(self.real.cost_breakdown(), self.model.cost_breakdown())
         totals = snapshot.totals
         assert totals.spent_micro_usd + totals.reserved_micro_usd <= totals.limit_micro_usd
-        assert totals.spent_micro_usd == sum(task.cost_micro_usd for task in snapshot.tasks)
+        charged = sum(task.cost_micro_usd for task in snapshot.tasks)
+        assert totals.spent_micro_usd == charged or (self.seeded and totals.spent_micro_usd > charged)
+        assert totals.reserved_tokens >= 0 <= totals.tokens_unknown
 
     @invariant()
     def every_set_follows_the_states(self) -> None:

@@ -96,3 +96,20 @@ async def test_a_caller_that_leaves_while_it_waits_holds_nothing(provider: Provi
         totals = await hub.queue.totals()
         assert (totals.spent_micro_usd, totals.reserved_micro_usd) == (REAL, 0)
     assert len(provider.requests) == 1
+
+
+async def test_a_limit_of_tokens_refuses_calls_that_cost_nothing(provider: Provider) -> None:
+    async with running_hub(provider, "OpenAICompatible") as hub:
+        claimed = await hub.lease()
+        body = json.dumps(hub.request("ok")).encode()
+        call = OpenAIDialect(vendor=False).parse(body, max_output=lambda _: 4096)
+        # The first call really uses 110 tokens, so the second is one short.
+        await hub.queue.set_limit(1, max_tokens=call.input_tokens_bound + call.max_output_tokens + 109)
+        answers = []
+        for _ in range(2):
+            async with hub.http.post(hub.endpoint(claimed), data=body) as answer:
+                answers.append((answer.status, (await answer.json()).get("error", {}).get("code")))
+        assert answers == [(200, None), (402, "budget_exhausted")]
+        totals = await hub.queue.totals()
+        assert (totals.spent_tokens, totals.reserved_tokens, totals.exhausted) == (110, 0, True)
+    assert len(provider.requests) == 1

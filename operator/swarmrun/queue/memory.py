@@ -15,7 +15,7 @@ from swarmrun.queue.memory_ledger import Ledger
 from swarmrun.queue.memory_merge import MemoryMerge
 from swarmrun.queue.memory_state import Record, State
 from swarmrun.queue.memory_work import MemoryWork
-from swarmrun.queue.port import RunState, Snapshot
+from swarmrun.queue.port import RunState, Snapshot, Totals
 
 _servers = count(1)
 
@@ -27,9 +27,12 @@ class MemoryQueue(MemoryWork, MemoryMerge):
         super().__init__(clock)
         self._server = f"memory-{next(_servers)}"
 
-    async def open(self, epoch: int) -> None:
+    async def open(self, epoch: int, *, spent: Totals | None = None) -> None:
         """Raise the fence; a new run starts PAUSED until `set_state`."""
-        if self._state.epoch is None or epoch >= self._state.epoch:
+        before = self._state.epoch or 0
+        if spent is not None and epoch > before:
+            self._ledger.seed(spent)
+        if self._state.epoch is None or epoch >= before:
             self._state.epoch = epoch
 
     async def generation(self) -> tuple[str, int] | None:
@@ -74,10 +77,12 @@ class MemoryQueue(MemoryWork, MemoryMerge):
         self._state.run_state = state
         self._hint_work()
 
-    async def set_limit(self, limit_micro_usd: int) -> None:
-        """Set the budget; never lowers it below spent + reserved."""
-        rules.check_money("limit", limit_micro_usd)
-        self._ledger.set_limit(limit_micro_usd)
+    async def set_limit(
+        self, limit_micro_usd: int, *, max_tokens: int | None = None, fix_reserve_micro_usd: int = 0
+    ) -> None:
+        """Set the budget; never lowers its money below spent + reserved."""
+        rules.check_limits(limit_micro_usd, max_tokens, fix_reserve_micro_usd)
+        self._ledger.set_limit(limit_micro_usd, max_tokens, fix_reserve_micro_usd)
         self._hint_work()
 
     async def reap(self, *, limit: int = 100) -> int:

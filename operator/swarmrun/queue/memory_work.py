@@ -14,6 +14,7 @@ from swarmrun.core.task import (
     Lease,
     Reply,
     TaskState,
+    TaskType,
     specialization_of,
 )
 from swarmrun.queue import rules
@@ -73,8 +74,11 @@ class MemoryWork(MemorySide):
         agent = self._register(pod)
         if agent.task:
             self._state.give_back(self._state.tasks[agent.task], self._now())
-        reason = self._why_nothing()
         ready = [record for record in self._state.tasks.values() if record.state is TaskState.READY]
+        totals = self._ledger.totals()
+        if totals.exhausted:
+            ready = [record for record in ready if record.task.type is TaskType.FIX_BUG]
+        reason = self._why_nothing(broke=totals.exhausted_for_fixes or (totals.exhausted and not ready))
         if reason is None and not ready:
             reason = EmptyReason.NO_WORK
         if reason is not None:
@@ -83,7 +87,7 @@ class MemoryWork(MemorySide):
         own = [record for record in ready if record.task.type in AFFINITY[specialization_of(agent.index)]]
         return self._lease(min(own or ready, key=lambda record: record.rank), agent, ttl_seconds)
 
-    def _why_nothing(self) -> EmptyReason | None:
+    def _why_nothing(self, *, broke: bool) -> EmptyReason | None:
         state = self._state
         if state.run_state is RunState.FINISHED:
             return EmptyReason.DONE
@@ -91,7 +95,7 @@ class MemoryWork(MemorySide):
             return EmptyReason.PAUSED
         if state.tasks and all(record.state in FINAL for record in state.tasks.values()):
             return EmptyReason.DONE
-        if self._ledger.totals().exhausted:
+        if broke:
             return EmptyReason.BUDGET
         provider = state.signals.get("provider")
         return EmptyReason.PROVIDER if provider is not None and not provider.ok else None
@@ -192,10 +196,18 @@ class MemoryWork(MemorySide):
         return Reply.OK
 
     async def reserve(
-        self, call_id: str, lease: Lease, *, worst_micro_usd: int, model: str, ttl_seconds: int
+        self,
+        call_id: str,
+        lease: Lease,
+        *,
+        worst_micro_usd: int,
+        model: str,
+        ttl_seconds: int,
+        worst_tokens: int = 0,
     ) -> ReserveOutcome:
         """Hold the worst case. Unlike the other calls, this one is STALE from the lease's deadline on."""
         rules.check_money("worst case", worst_micro_usd)
+        rules.check_tokens("worst case", worst_tokens)
         if call_id in self._ledger.calls:
             return ReserveOutcome.DUPLICATE
         record = self._held(lease)
@@ -204,7 +216,7 @@ class MemoryWork(MemorySide):
         if self._state.run_state is not RunState.ACTIVE:
             return ReserveOutcome.PAUSED
         deadline = self._now() + ttl_seconds
-        call = Call(worst_micro_usd, record.task.id, record.task.type, model, deadline)
+        call = Call(worst_micro_usd, worst_tokens, record.task.id, record.task.type, model, deadline)
         return ReserveOutcome.RESERVED if self._ledger.hold(call_id, call) else ReserveOutcome.BUDGET
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:

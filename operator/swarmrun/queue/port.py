@@ -120,17 +120,37 @@ class Activity(Frozen):
 
 
 class Totals(Frozen):
-    """The ledger's sums. spent + reserved ≤ limit holds at all times."""
+    """The ledger's sums. spent + reserved ≤ limit holds at all times, for money and for tokens."""
 
     limit_micro_usd: int = 0
+    #: Part of the limit that only repairs (fix_bug) may use.
+    fix_reserve_micro_usd: int = 0
     spent_micro_usd: int = 0
     reserved_micro_usd: int = 0
+    #: None: tokens are counted, not limited.
+    max_tokens: int | None = None
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    #: Worst cases of calls whose usage never became known; they count as spent.
+    tokens_unknown: int = 0
+    reserved_tokens: int = 0
     calls: int = 0
-    #: True after a refusal for lack of budget, until the limit rises.
+    #: True after a refusal for lack of budget, until there is room: of any task, and of a repair.
     exhausted: bool = False
+    exhausted_for_fixes: bool = False
+
+    @property
+    def spent_tokens(self) -> int:
+        """All tokens that count against `max_tokens` for good."""
+        return self.tokens_in + self.tokens_cached + self.tokens_out + self.tokens_unknown
+
+    def fits(self, worst_micro_usd: int, worst_tokens: int, *, fix: bool, held: bool = True) -> bool:
+        """Tell whether a call's worst case fits; `held=False` asks as if no call were in flight."""
+        limit = self.limit_micro_usd - (0 if fix else self.fix_reserve_micro_usd)
+        money = self.spent_micro_usd + worst_micro_usd + (self.reserved_micro_usd if held else 0)
+        tokens = self.spent_tokens + worst_tokens + (self.reserved_tokens if held else 0)
+        return money <= limit and (self.max_tokens is None or tokens <= self.max_tokens)
 
 
 class TestTotals(Frozen):
@@ -169,6 +189,14 @@ class Snapshot(Frozen):
     #: JSON documents left by the merger for the report, e.g. {"code": {...}, "gates": {...}}.
     documents: Mapping[str, Any]
 
+    @property
+    def out_of_budget(self) -> bool:
+        """Tell whether the budget stops the run: a refused repair does, another unless a repair can move."""
+        if self.totals.exhausted_for_fixes or not self.totals.exhausted:
+            return self.totals.exhausted_for_fixes
+        moving = (TaskState.READY, TaskState.LEASED)
+        return not any(t.type is TaskType.FIX_BUG and t.state in moving for t in self.tasks)
+
 
 class ReserveOutcome(StrEnum):
     """Answer to a reservation."""
@@ -193,8 +221,12 @@ class Usage(Frozen):
 class QueueAdmin(Protocol):
     """The operator's side."""
 
-    async def open(self, epoch: int) -> None:
-        """Plant the generation key and raise the fence to `epoch`. Lower epochs are ignored."""
+    async def open(self, epoch: int, *, spent: Totals | None = None) -> None:
+        """Plant the generation key and raise the fence to `epoch`. Lower epochs are ignored.
+
+        `spent` is what the run is known to have spent before. When the epoch rises, the ledger's sums rise to
+        it: a lost store gives no budget twice. Calls that were in flight then count whole.
+        """
 
     async def generation(self) -> tuple[str, int] | None:
         """Return (server run id, epoch) as planted, or None when the store has lost it."""
@@ -210,8 +242,13 @@ class QueueAdmin(Protocol):
     async def set_state(self, state: RunState) -> None:
         """Let work be claimed, or not."""
 
-    async def set_limit(self, limit_micro_usd: int) -> None:
-        """Set the budget; a higher limit clears `Totals.exhausted`. Never lowers below spent + reserved."""
+    async def set_limit(
+        self, limit_micro_usd: int, *, max_tokens: int | None = None, fix_reserve_micro_usd: int = 0
+    ) -> None:
+        """Set the budget; more of it clears `Totals.exhausted`. Money never falls below spent + reserved.
+
+        `fix_reserve_micro_usd` of the limit is kept for repairs; `max_tokens=None` limits no tokens.
+        """
 
     async def reap(self, *, limit: int = 100) -> int:
         """Return expired leases to READY and expired reservations to spent; return how many.
@@ -236,7 +273,10 @@ class WorkQueue(Protocol):
         """Give the pod the lowest free index, idempotent; indexes of pods unseen for 120 s are free again."""
 
     async def claim(self, pod: str, *, ttl_seconds: int) -> Claimed | Empty:
-        """Take the best task for the pod's specialization: affinity first, else any. One script."""
+        """Take the best task for the pod's specialization: affinity first, else any. One script.
+
+        While the budget refuses all but repairs, only repairs are handed out.
+        """
 
     async def wait(self, pod: str, *, timeout_seconds: float) -> None:
         """Return when work may have appeared, or at the timeout. A hint: claim anyway."""
@@ -254,7 +294,14 @@ class WorkQueue(Protocol):
         """Give the claim back; spends no attempt."""
 
     async def reserve(
-        self, call_id: str, lease: Lease, *, worst_micro_usd: int, model: str, ttl_seconds: int
+        self,
+        call_id: str,
+        lease: Lease,
+        *,
+        worst_micro_usd: int,
+        model: str,
+        ttl_seconds: int,
+        worst_tokens: int = 0,
     ) -> ReserveOutcome:
         """Hold the worst case of a call, if the lease is live and the budget bears it."""
 

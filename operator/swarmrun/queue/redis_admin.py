@@ -7,7 +7,7 @@ from typing import Final
 
 from swarmrun.core.task import Reply, Task
 from swarmrun.queue import rules
-from swarmrun.queue.port import RunState, Snapshot
+from swarmrun.queue.port import RunState, Snapshot, Totals
 from swarmrun.queue.redis_base import RedisSide
 from swarmrun.queue.redis_errors import unavailable
 from swarmrun.queue.snapshot import RawSnapshot, decode
@@ -18,9 +18,9 @@ _SCAN_COUNT: Final = 500
 class RedisAdmin(RedisSide):
     """Implements `QueueAdmin`."""
 
-    async def open(self, epoch: int) -> None:
+    async def open(self, epoch: int, *, spent: Totals | None = None) -> None:
         """Plant the generation key and raise the fence; a new run starts PAUSED until `set_state`."""
-        await self._scripts.open(epoch, await self._server())
+        await self._scripts.open(epoch, await self._server(), spent)
 
     async def generation(self) -> tuple[str, int] | None:
         """Return (run id of the server as it runs now, planted epoch); None when the epoch is lost.
@@ -51,10 +51,12 @@ class RedisAdmin(RedisSide):
         """Let work be claimed, or not."""
         await self._scripts.set_state(state)
 
-    async def set_limit(self, limit_micro_usd: int) -> None:
-        """Set the budget; never lowers it below spent + reserved."""
-        rules.check_money("limit", limit_micro_usd)
-        await self._scripts.set_limit(limit_micro_usd)
+    async def set_limit(
+        self, limit_micro_usd: int, *, max_tokens: int | None = None, fix_reserve_micro_usd: int = 0
+    ) -> None:
+        """Set the budget; never lowers its money below spent + reserved."""
+        rules.check_limits(limit_micro_usd, max_tokens, fix_reserve_micro_usd)
+        await self._scripts.set_limit(limit_micro_usd, max_tokens, fix_reserve_micro_usd)
 
     async def reap(self, *, limit: int = 100) -> int:
         """Return expired leases to READY, charge expired reservations whole."""

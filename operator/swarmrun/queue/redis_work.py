@@ -61,13 +61,20 @@ class RedisWork(RedisSide):
         return await self._scripts.release(lease.task_id, lease.token)
 
     async def reserve(
-        self, call_id: str, lease: Lease, *, worst_micro_usd: int, model: str, ttl_seconds: int
+        self,
+        call_id: str,
+        lease: Lease,
+        *,
+        worst_micro_usd: int,
+        model: str,
+        ttl_seconds: int,
+        worst_tokens: int = 0,
     ) -> ReserveOutcome:
         """Hold the worst case. Unlike the other calls, this one is STALE from the lease's deadline on."""
         rules.check_money("worst case", worst_micro_usd)
-        return await self._scripts.reserve(
-            call_id, lease.task_id, lease.token, worst_micro_usd, model=model, ttl_seconds=ttl_seconds
-        )
+        rules.check_tokens("worst case", worst_tokens)
+        worst = (worst_micro_usd, worst_tokens)
+        return await self._scripts.reserve(call_id, lease, worst, model=model, ttl_seconds=ttl_seconds)
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:
         """Replace the hold by the real cost. STALE: unknown call; DUP: settled before.

@@ -213,6 +213,28 @@ def check_money(name: str, micro_usd: int) -> None:
         )
 
 
+def check_tokens(name: str, tokens: int) -> None:
+    """Refuse negative or unreadably large numbers of tokens.
+
+    Raises:
+        Invalid: the number is out of range.
+    """
+    if not 0 <= tokens < 2**53:
+        rule = "must be a number of tokens in 0..2^53"
+        raise Invalid([Problem(path=name, value=str(tokens), rule=rule, fix="correct the number")])
+
+
+def check_limits(limit_micro_usd: int, max_tokens: int | None, fix_reserve_micro_usd: int) -> None:
+    """Refuse limits that are out of range.
+
+    Raises:
+        Invalid: one of them is.
+    """
+    check_money("limit", limit_micro_usd)
+    check_money("fix reserve", fix_reserve_micro_usd)
+    check_tokens("most tokens", max_tokens or 0)
+
+
 def check_document(name: str, text: str) -> None:
     """Refuse a document that is too long for the report.
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 import redis.asyncio as redis
 from redis.exceptions import NoScriptError
 
-from swarmrun.core.task import AFFINITY, FINAL, TRANSITIONS, TYPE_RANK, Reply, Specialization, Task
+from swarmrun.core.task import AFFINITY, FINAL, TRANSITIONS, TYPE_RANK, Lease, Reply, Specialization, Task
 from swarmrun.queue import rules
 from swarmrun.queue.keys import NAMES, Keys
-from swarmrun.queue.port import ReserveOutcome, Usage
+from swarmrun.queue.port import ReserveOutcome, Totals, Usage
 from swarmrun.queue.redis_errors import unavailable
 from swarmrun.queue.rules import QueueClosed, QueueFull
 
@@ -89,9 +89,18 @@ class Scripts:
 
     # the operator's side
 
-    async def open(self, epoch: int, server: str) -> None:
-        """Plant the generation and raise the fence."""
-        await self._run("open", epoch, server)
+    async def open(self, epoch: int, server: str, spent: Totals | None) -> None:
+        """Plant the generation and raise the fence; with it the ledger's sums, to what was spent before."""
+        sums: tuple[int, ...] = ()
+        if spent is not None:
+            sums = (
+                spent.spent_micro_usd + spent.reserved_micro_usd,
+                spent.tokens_in + spent.tokens_cached,
+                spent.tokens_out,
+                spent.tokens_unknown + spent.reserved_tokens,
+                spent.calls,
+            )
+        await self._run("open", epoch, server, *sums)
 
     async def enqueue(
         self, plan_hash: str, max_attempts: int, tasks: Sequence[Task], landed: Sequence[tuple[str, str]]
@@ -117,9 +126,9 @@ class Scripts:
         """Let work be claimed, or not."""
         await self._run("set_state", state)
 
-    async def set_limit(self, limit_micro_usd: int) -> None:
+    async def set_limit(self, limit_micro_usd: int, max_tokens: int | None, fix_reserve: int) -> None:
         """Set the budget."""
-        await self._run("set_limit", limit_micro_usd)
+        await self._run("set_limit", limit_micro_usd, "" if max_tokens is None else max_tokens, fix_reserve)
 
     async def reap(self, limit: int) -> int:
         """Return expired leases, charge expired holds."""
@@ -175,10 +184,11 @@ class Scripts:
         return Reply(await self._run("release", task_id, token))
 
     async def reserve(
-        self, call_id: str, task_id: str, token: str, worst_micro_usd: int, *, model: str, ttl_seconds: int
+        self, call_id: str, lease: Lease, worst: tuple[int, int], *, model: str, ttl_seconds: int
     ) -> ReserveOutcome:
-        """Hold the worst case of a call."""
-        args = (call_id, task_id, token, worst_micro_usd, model, ttl_seconds * 1000)
+        """Hold the worst case of a call, given in micro-dollars and tokens."""
+        micro_usd, tokens = worst
+        args = (call_id, lease.task_id, lease.token, micro_usd, model, ttl_seconds * 1000, tokens)
         return ReserveOutcome(await self._run("reserve", *args))
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:

@@ -66,13 +66,18 @@ def totals(ledger: Mapping[str, str]) -> Totals:
     """Parse the ledger's sums."""
     return Totals(
         limit_micro_usd=int(ledger.get("limit", 0)),
+        fix_reserve_micro_usd=int(ledger.get("fix_reserve", 0)),
         spent_micro_usd=int(ledger.get("spent", 0)),
         reserved_micro_usd=int(ledger.get("reserved", 0)),
+        max_tokens=int(ledger["max_tokens"]) if "max_tokens" in ledger else None,
         tokens_in=int(ledger.get("tokens_in", 0)),
         tokens_out=int(ledger.get("tokens_out", 0)),
         tokens_cached=int(ledger.get("tokens_cached", 0)),
+        tokens_unknown=int(ledger.get("tokens_unknown", 0)),
+        reserved_tokens=int(ledger.get("reserved_tokens", 0)),
         calls=int(ledger.get("calls", 0)),
-        exhausted="refused" in ledger,
+        exhausted="refused" in ledger or "refused_fix" in ledger,
+        exhausted_for_fixes="refused_fix" in ledger,
     )
 
 

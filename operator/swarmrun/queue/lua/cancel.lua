@@ -12,6 +12,7 @@ else
   charge(c, -c.amount)
   redis.call('HINCRBY', K.ledger, 'calls', -1)
   tally(c, 'calls', -1)
+  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
   tally(c, 'unknown', -1)
 end
 reconsider()

@@ -21,10 +21,6 @@ local state = run('state')
 if state == 'finished' then return empty('done') end
 if state ~= 'active' then return empty('paused') end
 if tonumber(run('total') or '0') > 0 and tonumber(run('open')) == 0 then return empty('done') end
-if redis.call('HEXISTS', K.ledger, 'refused') == 1 then return empty('budget') end
-local provider = redis.call('HGET', K.signals, 'provider')
-if provider and string.sub(provider, 1, 1) == '-' then return empty('provider') end
-
 local function best(types)
   local id, score
   for kind in string.gmatch(types, '%S+') do
@@ -37,7 +33,15 @@ local function best(types)
   return id
 end
 
-local id = best(ARGV[FIRST + tonumber(index) % (#ARGV - FIRST + 1)]) or best(ALL_TYPES)
+-- While only the money kept for repairs is left, repairs are the only work.
+local repairs_only = refusal(false) ~= nil
+if refusal(true) or (repairs_only and not best('fix_bug')) then return empty('budget') end
+local provider = redis.call('HGET', K.signals, 'provider')
+if provider and string.sub(provider, 1, 1) == '-' then return empty('provider') end
+
+local own = ARGV[FIRST + tonumber(index) % (#ARGV - FIRST + 1)]
+local id
+if repairs_only then id = best('fix_bug') else id = best(own) or best(ALL_TYPES) end
 if not id then return empty('no_work') end
 
 local agent = 'agent-' .. index

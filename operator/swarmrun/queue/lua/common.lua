@@ -182,25 +182,57 @@ end
 
 local function ledger(field) return tonumber(redis.call('HGET', K.ledger, field) or '0') end
 
--- A refused call that fits by now was refused too early: the stop is over.
-local function reconsider()
-  local refused = redis.call('HGET', K.ledger, 'refused')
-  if refused and ledger('spent') + ledger('reserved') + tonumber(refused) <= ledger('limit') then
-    redis.call('HDEL', K.ledger, 'refused')
+-- Repairs may use the whole limit, others what is not kept for repairs.
+local function fits(amount, tokens, fix)
+  local limit = ledger('limit') - (fix and 0 or ledger('fix_reserve'))
+  if ledger('spent') + ledger('reserved') + amount > limit then return false end
+  local most = redis.call('HGET', K.ledger, 'max_tokens')
+  local used = ledger('tokens_in') + ledger('tokens_cached') + ledger('tokens_out') + ledger('tokens_unknown')
+  return not most or used + ledger('reserved_tokens') + tokens <= tonumber(most)
+end
+
+-- Refusals, of repairs and of others: the smallest worst cases since there was room, "<amount> <tokens>".
+local REFUSED = {[true] = 'refused_fix', [false] = 'refused'}
+
+local function refusal(fix)
+  local amount, tokens = string.match(redis.call('HGET', K.ledger, REFUSED[fix]) or '', '^(%d+) (%d+)$')
+  return tonumber(amount), tonumber(tokens)
+end
+
+local function refuse(amount, tokens, fix)
+  local least, fewest = refusal(fix)
+  local line = int(math.min(amount, least or amount)) .. ' ' .. int(math.min(tokens, fewest or tokens))
+  redis.call('HSET', K.ledger, REFUSED[fix], line)
+end
+
+-- Claims wait for more budget; let them look again.
+local function end_stop(fix)
+  if redis.call('HDEL', K.ledger, REFUSED[fix]) == 1 then
     for _ = 1, WAKE_LENGTH do wake('wake') end
   end
 end
 
--- A call's record is "<state> <amount> <task type> <task id> <model>".
+-- A refused call that fits by now was refused too early: the stop is over.
+local function reconsider()
+  for _, fix in ipairs({true, false}) do
+    local amount, tokens = refusal(fix)
+    if amount and fits(amount, tokens, fix) then end_stop(fix) end
+  end
+end
+
+-- A call's record is "<state> <amount> <tokens> <task type> <task id> <model>".
 local function read_call(call)
   local record = redis.call('HGET', K.calls, call)
   if not record then return nil end
-  local state, amount, kind, id, model = string.match(record, '^(%S+) (%d+) (%S+) (%S+) (.*)$')
-  return {state = state, amount = tonumber(amount), kind = kind, id = id, model = model}
+  local state, amount, tokens, kind, id, model =
+    string.match(record, '^(%S+) (%d+) (%d+) (%S+) (%S+) (.*)$')
+  return {
+    state = state, amount = tonumber(amount), tokens = tonumber(tokens), kind = kind, id = id, model = model,
+  }
 end
 
 local function write_call(call, c)
-  local record = table.concat({c.state, int(c.amount), c.kind, c.id, c.model}, ' ')
+  local record = table.concat({c.state, int(c.amount), int(c.tokens), c.kind, c.id, c.model}, ' ')
   redis.call('HSET', K.calls, call, record)
 end
 
@@ -220,6 +252,7 @@ end
 local function close_hold(call, c, state)
   redis.call('ZREM', K.holds, call)
   redis.call('HINCRBY', K.ledger, 'reserved', int(-c.amount))
+  redis.call('HINCRBY', K.ledger, 'reserved_tokens', int(-c.tokens))
   c.state = state
   write_call(call, c)
   redis.call('ZADD', K.settled, int(NOW), call)
@@ -233,6 +266,7 @@ end
 local function charge_whole(call, c, state)
   close_hold(call, c, state)
   charge(c, c.amount)
+  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(c.tokens))
   redis.call('HINCRBY', K.ledger, 'calls', 1)
   tally(c, 'calls', 1)
   tally(c, 'unknown', 1)

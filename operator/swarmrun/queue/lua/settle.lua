@@ -18,6 +18,7 @@ else
   c.state = 'settled'
   write_call(call, c)
   charge(c, tonumber(ARGV[2]) - c.amount)
+  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
   tally(c, 'unknown', -1)
 end
 local input, read, write, output = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
