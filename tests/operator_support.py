@@ -118,8 +118,8 @@ def snapshot(*tasks: TaskView, **changes: Any) -> Snapshot:
         "tasks": tasks or (task("scaffold", TaskState.READY), task("users.db", TaskState.PENDING)),
         "agents": (),
         "activity": (),
-        "totals": Totals(limit_micro_usd=5_000_000),
-        "tests": TestTotals(),
+        "totals": Totals(limit_micro_usd=5_000_000, fix_reserve_micro_usd=500_000),
+        "tests": TestTotals(passing=3, total=3, coverage_percent=91.0, commit="c" * 40),
         "signals": {},
         "documents": {"code": {}},
     }

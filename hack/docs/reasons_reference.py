@@ -90,7 +90,7 @@ _WORK: Final[Words] = {
     "WithinBudget": ("The budget bears the next calls.", ""),
     "BudgetExhausted": (
         "A call was refused because what is left of the budget does not cover its worst case.",
-        "Raise `spec.budget.maxCostUSD`. See the guide on budgets.",
+        "Raise `spec.budget.maxCostUSD`, or `maxTokens` if the message says so. See the guide on budgets.",
     ),
     "TasksBlocked": (
         "Every task that is left waits for a person.",
@@ -107,6 +107,10 @@ _END: Final[Words] = {
     "CompletedWithSkippedTasks": (
         "The run succeeded, without the tasks that a person skipped or that left the plan.",
         "The report lists them.",
+    ),
+    "CoverageTooLow": (
+        "Every task is done, and the tests cover less than is asked for; the message names both figures.",
+        "What has landed stays. Ask for more tests in the specification, or for less coverage.",
     ),
     "Cancelled": ("`spec.cancel` is true. The run is over for good.", "Create another SwarmRun."),
     "DeadlineExceeded": (

@@ -89,14 +89,14 @@ class Applier:
                 await self.kube.delete(run_ref(run), uid=run.uid)
             case EnsureUsers():
                 await self.stores.ensure_users(run.uid, self.tokens(run.uid))
-            case Open(epoch):
-                await queue.open(epoch)
+            case Open(epoch, spent):
+                await queue.open(epoch, spent=spent)
             case Enqueue(tasks, plan_hash, max_attempts):
                 await queue.enqueue(tasks, plan_hash=plan_hash, max_attempts=max_attempts, landed={})
             case SetState(state):
                 await queue.set_state(state)
-            case SetLimit(limit):
-                await queue.set_limit(limit)
+            case SetLimit(limit, tokens, reserve):
+                await queue.set_limit(limit, max_tokens=tokens, fix_reserve_micro_usd=reserve)
             case Reap():
                 await queue.reap()
             case Resolve(task_id, verb, hint):

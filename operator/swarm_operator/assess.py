@@ -13,7 +13,7 @@ from swarm_operator.view import View
 from swarmrun.core.money import format_usd
 from swarmrun.core.status import ConditionType, Phase
 from swarmrun.core.task import TaskState
-from swarmrun.queue.port import Signal, Snapshot, TaskView
+from swarmrun.queue.port import Signal, Snapshot, TaskView, Totals
 from swarmrun.telemetry import redact
 
 #: States in which a task can move without a person.
@@ -63,6 +63,20 @@ def _agents(view: View, found: Sequence[Trouble], ready: int) -> Fact:
     return Fact(type_, "True", Reason.AGENTS_READY, "")
 
 
+def _spent(totals: Totals) -> str:
+    """Say what is spent of which limit, and which field to raise."""
+    spent, limit = format_usd(totals.spent_micro_usd), format_usd(totals.limit_micro_usd)
+    text, fields = f"{spent} of {limit} US dollars", "spec.budget.maxCostUSD"
+    if totals.max_tokens is not None:
+        text += f" and {totals.spent_tokens} of {totals.max_tokens} tokens"
+        fields += " or spec.budget.maxTokens"
+    text += " are spent"
+    if totals.fix_reserve_micro_usd and not totals.exhausted_for_fixes:
+        kept = format_usd(totals.fix_reserve_micro_usd)
+        text += f", {kept} are kept for repairs by spec.budget.fixReservePercent"
+    return f"{text}; raise {fields} to go on"
+
+
 def _stall(view: View, snapshot: Snapshot, found: Sequence[Trouble]) -> tuple[str, str] | None:
     """Why nothing moves until a person acts: the first cause in the order in which to mend them."""
     for component in ("provider", "repository", "gates"):
@@ -71,13 +85,8 @@ def _stall(view: View, snapshot: Snapshot, found: Sequence[Trouble]) -> tuple[st
             return signal.reason or f"{component.title()}Failed", redact(signal.message)
     if found and found[0].stalling:
         return found[0].reason, found[0].message
-    if snapshot.totals.exhausted:
-        spent = format_usd(snapshot.totals.spent_micro_usd)
-        limit = format_usd(snapshot.totals.limit_micro_usd)
-        return (
-            Reason.BUDGET_EXHAUSTED,
-            f"{spent} of {limit} US dollars are spent; raise spec.budget.maxCostUSD to go on",
-        )
+    if snapshot.out_of_budget:
+        return Reason.BUDGET_EXHAUSTED, _spent(snapshot.totals)
     if only_blocked_left(snapshot.tasks):
         count = sum(1 for t in snapshot.tasks if t.state is TaskState.BLOCKED)
         run = view.observed.run.name
@@ -101,8 +110,10 @@ def suspended_fact(*, suspended: bool) -> Fact:
 
 
 def _budget(snapshot: Snapshot) -> Fact:
-    if snapshot.totals.exhausted:
+    if snapshot.out_of_budget:
         message = f"The limit of {format_usd(snapshot.totals.limit_micro_usd)} US dollars is reached"
+        if snapshot.totals.max_tokens is not None:
+            message += f", or that of {snapshot.totals.max_tokens} tokens"
         return Fact(ConditionType.BUDGET_AVAILABLE, "False", Reason.BUDGET_EXHAUSTED, message)
     return Fact(ConditionType.BUDGET_AVAILABLE, "True", Reason.WITHIN_BUDGET)
 
@@ -110,7 +121,7 @@ def _budget(snapshot: Snapshot) -> Fact:
 def _phase(view: View, snapshot: Snapshot, *, starting: bool) -> Phase:
     if view.spec.suspend:
         return Phase.SUSPENDED
-    if snapshot.totals.exhausted:
+    if snapshot.out_of_budget:
         return Phase.BUDGET_EXHAUSTED
     return Phase.PROVISIONING if starting else Phase.RUNNING
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from swarmrun.core.status import SwarmRunStatus
 from swarmrun.core.task import Task
-from swarmrun.queue.port import RunState
+from swarmrun.queue.port import RunState, Totals
 
 #: Seconds to the next look without any event: while agents work, and otherwise.
 ACTIVE_RESYNC: Final = 5.0
@@ -59,6 +59,8 @@ class Open:
     """Open the queue for an epoch that the status already holds."""
 
     epoch: int
+    #: What the run spent before, as the status knows it; None when it never ran.
+    spent: Totals | None = None
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,11 @@ class SetState:
 
 @dataclass(frozen=True)
 class SetLimit:
-    """Set the budget in micro-dollars."""
+    """Set the budget: money in micro-dollars, tokens (None: any number), and what is kept for repairs."""
 
     micro_usd: int
+    max_tokens: int | None = None
+    fix_reserve_micro_usd: int = 0
 
 
 @dataclass(frozen=True)

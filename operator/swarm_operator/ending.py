@@ -33,6 +33,8 @@ from swarmrun.queue.port import RunState, Snapshot
 
 #: Seconds that the merger has, after the last task, to leave the figures of the finished code.
 CODE_GRACE = 20.0
+#: Seconds that it has to judge the finished code when the store knows no figures: gates run for minutes.
+GATES_GRACE = 900.0
 #: Seconds between looks meanwhile.
 CODE_POLL = 2.0
 
@@ -58,6 +60,8 @@ def verdict(view: View, snapshot: Snapshot) -> Verdict | None:
         return Verdict(Phase.FAILED, Reason.ESCALATION_FAILED, message)
     complete = snapshot.plan_hash == view.plan.hash and snapshot.tasks
     if complete and all(t.state in FINAL for t in snapshot.tasks):
+        if (short := _coverage_lacks(view, snapshot)) is not None:
+            return short
         skipped = [t for t in snapshot.tasks if t.state is TaskState.SKIPPED and t.fix_of is None]
         if skipped:
             message = f"{len(skipped)} tasks were skipped"
@@ -67,6 +71,14 @@ def verdict(view: View, snapshot: Snapshot) -> Verdict | None:
         message = f"The run took longer than {view.spec.active_deadline_seconds} s"
         return Verdict(Phase.FAILED, Reason.DEADLINE_EXCEEDED, message)
     return None
+
+
+def _coverage_lacks(view: View, snapshot: Snapshot) -> Verdict | None:
+    wanted, found = view.coverage_wanted, snapshot.tests.coverage_percent
+    if wanted is None or found >= wanted:
+        return None
+    message = f"The tests cover {found:.4g} % of the lines; {wanted:.4g} % are asked for"
+    return Verdict(Phase.FAILED, Reason.COVERAGE_TOO_LOW, message)
 
 
 CANCELLED = Verdict(Phase.CANCELLED, Reason.CANCELLED, "spec.cancel is true")
@@ -92,6 +104,19 @@ def _code_is_missing(snapshot: Snapshot) -> bool:
     code = snapshot.documents.get("code")
     fresh = isinstance(code, Mapping) and code.get("commit", "") == snapshot.tests.commit
     return not fresh and snapshot.server_time - last < CODE_GRACE
+
+
+def _coverage_is_open(view: View, snapshot: Snapshot) -> bool:
+    """Tell whether the coverage counts and that of the finished code may still come."""
+    if not view.coverage_wanted:
+        return False
+    done = [t for t in snapshot.tasks if t.state is TaskState.COMPLETED]
+    last = max((t.finished_at for t in done), default=0.0)
+    judged = snapshot.tests.commit
+    # Figures come a moment after the landing, and of its tip; others' pushes may have moved the branch since.
+    if judged in {t.commit for t in done if t.finished_at == last and t.commit}:
+        return False
+    return snapshot.server_time - last < (CODE_GRACE if judged else GATES_GRACE)
 
 
 def _report(view: View, snapshot: Snapshot, end: Verdict) -> Apply:
@@ -124,7 +149,8 @@ def finish(view: View, snapshot: Snapshot, end: Verdict) -> Decision:
         "eta": "",
     }
     base = [plan_fact(view), suspended_fact(suspended=view.spec.suspend)]
-    if end.phase is Phase.SUCCEEDED and _code_is_missing(snapshot):
+    completed = end.phase is Phase.SUCCEEDED or end.reason is Reason.COVERAGE_TOO_LOW
+    if completed and (_code_is_missing(snapshot) or _coverage_is_open(view, snapshot)):
         facts = [*base, Fact(ConditionType.READY, "True", Reason.FINISHING, "Waiting for the last figures")]
         status = next_status(view.observed, view.now, facts, **{**figures, "phase": Phase.FINISHING})
         return Decision(status=status, requeue_after=CODE_POLL)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from swarm_operator.conditions import rfc3339
-from swarmrun.core.money import format_usd
+from swarmrun.core.money import format_usd, parse_usd
 from swarmrun.core.status import (
     ActivityLine,
     AgentCounts,
@@ -50,9 +50,24 @@ def cost(totals: Totals) -> Cost:
         spent_usd=format_usd(totals.spent_micro_usd),
         reserved_usd=format_usd(totals.reserved_micro_usd),
         limit_usd=format_usd(totals.limit_micro_usd),
-        tokens_in=totals.tokens_in,
+        tokens_in=totals.tokens_in + totals.tokens_cached,
         tokens_out=totals.tokens_out,
+        tokens_unknown=totals.tokens_unknown,
         calls=totals.calls,
+    )
+
+
+def spent_before(shown: Cost | None) -> Totals | None:
+    """Read the ledger back from a status, for a store that lost it."""
+    if shown is None:
+        return None
+    return Totals(
+        spent_micro_usd=parse_usd(shown.spent_usd),
+        reserved_micro_usd=parse_usd(shown.reserved_usd),
+        tokens_in=shown.tokens_in,
+        tokens_out=shown.tokens_out,
+        tokens_unknown=shown.tokens_unknown,
+        calls=shown.calls,
     )
 
 

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     FINISHING = "Finishing"
     ALL_TASKS_COMPLETED = "AllTasksCompleted"
     COMPLETED_WITH_SKIPS = "CompletedWithSkippedTasks"
+    COVERAGE_TOO_LOW = "CoverageTooLow"
     CANCELLED = "Cancelled"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     ESCALATION_FAILED = "EscalationAnsweredFail"

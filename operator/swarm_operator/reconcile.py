@@ -38,7 +38,7 @@ from swarm_operator.ending import (
     verdict,
 )
 from swarm_operator.escalate import answer_actions, new_escalations, open_count
-from swarm_operator.mirror import mirror
+from swarm_operator.mirror import mirror, spent_before
 from swarm_operator.names import APPROVED_PLAN, FINALIZER
 from swarm_operator.observed import Observed, parse_time
 from swarm_operator.planning import Planned
@@ -47,7 +47,7 @@ from swarm_operator.reasons import Reason
 from swarm_operator.view import Context, View, next_status, plan_status
 from swarmrun.core.status import TERMINAL, ConditionType, Phase
 from swarmrun.core.task import FINAL
-from swarmrun.queue.port import RunState, Snapshot
+from swarmrun.queue.port import RunState, Snapshot, Totals
 
 #: Seconds between looks while the store or a ConfigMap is missing.
 WAITING_RESYNC: Final = 10.0
@@ -216,9 +216,9 @@ def _open_queue(view: View) -> Decision | None:
     actions: list[Action] = [
         *([children] if children else []),
         EnsureUsers(),
-        Open(epoch),
+        Open(epoch, spent_before(view.status.cost)),
         Enqueue(tasks, view.plan.hash, view.spec.max_attempts),
-        SetLimit(view.limit_micro_usd),
+        _limits(view),
         SetState(view.wanted_state),
     ]
     return Decision(tuple(actions), again=True)
@@ -232,6 +232,18 @@ def _finished(view: View) -> Decision | None:
     return None if end is None else finish(view, snapshot, end)
 
 
+def _limits(view: View) -> SetLimit:
+    return SetLimit(view.limit_micro_usd, view.spec.budget.max_tokens, view.fix_reserve_micro_usd)
+
+
+def _limits_hold(view: View, totals: Totals) -> bool:
+    """Tell whether the ledger has the spec's limits; it never takes one below what is spent and held."""
+    committed = totals.spent_micro_usd + totals.reserved_micro_usd
+    wanted = {view.limit_micro_usd, max(view.limit_micro_usd, committed)}
+    others = (view.spec.budget.max_tokens, view.fix_reserve_micro_usd)
+    return totals.limit_micro_usd in wanted and (totals.max_tokens, totals.fix_reserve_micro_usd) == others
+
+
 def _queue_actions(view: View, snapshot: Snapshot) -> list[Action]:
     """Bring the queue in line with the spec, and its expired leases home."""
     actions: list[Action] = []
@@ -243,8 +255,8 @@ def _queue_actions(view: View, snapshot: Snapshot) -> list[Action]:
             t.id for t in snapshot.tasks if t.state not in FINAL and t.fix_of is None and t.id not in planned
         ]
         actions += [Resolve(task_id, "skip") for task_id in gone[:MAX_SKIPS]]
-    if snapshot.totals.limit_micro_usd != view.limit_micro_usd:
-        actions.append(SetLimit(view.limit_micro_usd))
+    if not _limits_hold(view, snapshot.totals):
+        actions.append(_limits(view))
     if snapshot.state is not view.wanted_state:
         actions.append(SetState(view.wanted_state))
     return actions

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from swarmrun.queue.admin import ensure_user, remove_users
 
 from swarm_operator.manifests.build import RunTokens
 from swarm_operator.observed import QueueView
 from swarmrun.core.errors import Retryable
+from swarmrun.queue.admin import ensure_user, remove_users
 from swarmrun.queue.keys import Keys
 from swarmrun.queue.port import QueueAdmin
 from swarmrun.queue.redis import RedisQueue

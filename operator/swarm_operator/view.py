@@ -58,6 +58,17 @@ class View:
         return parse_usd(self.spec.budget.max_cost_usd)
 
     @property
+    def fix_reserve_micro_usd(self) -> int:
+        """The part of the budget that only repairs may use."""
+        return self.limit_micro_usd * self.spec.budget.fix_reserve_percent // 100
+
+    @property
+    def coverage_wanted(self) -> float | None:
+        """Least test coverage of the finished project in percent: the spec's own, else the specification's."""
+        own = self.spec.gates.coverage_percent if self.spec.gates else None
+        return self.plan.coverage_percent if own is None else own
+
+    @property
     def replicas(self) -> int:
         """Wanted agent pods: none while suspended; a run without budget keeps its warm agents."""
         return 0 if self.spec.suspend else self.spec.num_agents

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from operator_support import SPEC, condition, look, queue_of, run_body, snapshot, started_run, status_of, task
 from swarm_operator.apply import STATUS_EVERY, status_wait
@@ -156,6 +157,12 @@ def test_a_real_plan_has_an_estimate_and_the_wanted_coverage() -> None:
     assert facts.tasks == len(tasks) > 2
     assert 0 < facts.low_micro_usd < facts.high_micro_usd
     assert facts.coverage_percent == 85.0
+
+
+@pytest.mark.parametrize("amount", ["1e3", "+5", " 5", "5.", "1_000", "0x10", "NaN", "00.5", -1, "5\n"])
+def test_money_is_written_as_the_crd_takes_it_and_in_no_other_way(amount: str | int) -> None:
+    with pytest.raises(ValidationError, match="decimal number of US dollars"):
+        SwarmRunSpec.model_validate({**SPEC, "budget": {"maxCostUSD": amount}})
 
 
 def test_a_model_without_price_is_refused_by_name() -> None:

@@ -42,13 +42,14 @@ from swarm_operator.decision import (
     SetLimit,
     SetState,
 )
+from swarm_operator.mirror import cost
 from swarm_operator.names import APPROVED_PLAN, FINALIZER
 from swarm_operator.observed import Children, PodView, ProjectSource, QueueView
 from swarm_operator.reconcile import decide
 from swarmrun.core.errors import Invalid, Problem, Stalled
 from swarmrun.core.status import ConditionType, Phase
-from swarmrun.core.task import TaskState
-from swarmrun.queue.port import RunState, Totals
+from swarmrun.core.task import TaskState, TaskType
+from swarmrun.queue.port import RunState, Snapshot, TestTotals, Totals
 
 DONE = snapshot(task("scaffold", TaskState.COMPLETED), task("users.db", TaskState.COMPLETED))
 
@@ -90,7 +91,83 @@ def test_the_queue_is_opened_only_for_an_epoch_that_this_process_wrote() -> None
     kinds = [type(a) for a in ours.actions]
     assert kinds == [Apply, EnsureUsers, Open, Enqueue, SetLimit, SetState]
     assert actions(ours, Open) == [Open(1)]
+    assert actions(ours, SetLimit) == [SetLimit(5_000_000, None, 500_000)]
     assert [t.id for t in actions(ours, Enqueue)[0].tasks] == ["scaffold", "users.db"]
+
+
+def test_a_queue_that_was_lost_is_opened_with_what_the_run_spent_before() -> None:
+    totals = Totals(
+        spent_micro_usd=1_250_000,
+        reserved_micro_usd=30_001,
+        tokens_in=70,
+        tokens_cached=30,
+        tokens_out=9,
+        tokens_unknown=4,
+        calls=12,
+    )
+    shown = cost(totals).model_dump(mode="json", by_alias=True)
+    decision = look(started_run(status={"cost": shown}), queue=QueueView(), raised=1)
+    [opening] = actions(decision, Open)
+    before = totals.model_copy(update={"tokens_in": 100, "tokens_cached": 0})
+    assert opening == Open(1, before)
+
+
+@pytest.mark.parametrize(
+    ("budget", "totals", "wanted"),
+    [
+        ({"maxTokens": 900}, {}, SetLimit(5_000_000, 900, 500_000)),
+        ({"fixReservePercent": 0}, {}, SetLimit(5_000_000, None, 0)),
+        ({}, {"max_tokens": 900}, SetLimit(5_000_000, None, 500_000)),
+        # What the ledger cannot go below is not asked for again and again.
+        ({}, {"limit_micro_usd": 5_000_007, "spent_micro_usd": 5_000_007}, None),
+        (
+            {},
+            {"limit_micro_usd": 5_000_007, "spent_micro_usd": 4_000_000},
+            SetLimit(5_000_000, None, 500_000),
+        ),
+    ],
+)
+def test_the_ledger_follows_every_limit_of_the_spec(
+    budget: dict[str, Any], totals: dict[str, Any], wanted: SetLimit | None
+) -> None:
+    has = Totals(**{"limit_micro_usd": 5_000_000, "fix_reserve_micro_usd": 500_000, **totals})
+    body = started_run(spec={"budget": {"maxCostUSD": "5.00", **budget}})
+    decision = look(body, queue=queue_of(snapshot(totals=has)), children=working_children())
+    assert actions(decision, SetLimit) == ([] if wanted is None else [wanted])
+
+
+def test_what_is_kept_for_repairs_stops_a_run_only_when_there_is_no_repair_to_do() -> None:
+    parked = Totals(
+        limit_micro_usd=5_000_000,
+        fix_reserve_micro_usd=500_000,
+        spent_micro_usd=4_400_000,
+        exhausted=True,
+    )
+    repair = task("fix.users.db", TaskState.READY, type=TaskType.FIX_BUG, fix_of="users.db")
+    seen = snapshot(task("users.db", TaskState.FIXING), repair, totals=parked)
+    moving = look(started_run(), queue=queue_of(seen), children=working_children())
+    assert status_of(moving).phase is Phase.RUNNING
+    assert condition(moving, ConditionType.BUDGET_AVAILABLE).status == "True"
+    stopped = look(started_run(), queue=queue_of(snapshot(totals=parked)), children=working_children())
+    assert status_of(stopped).phase is Phase.BUDGET_EXHAUSTED
+    assert "0.50 are kept for repairs" in condition(stopped, ConditionType.STALLED).message
+
+
+def test_a_reached_limit_of_tokens_names_its_field() -> None:
+    spent = Totals(
+        limit_micro_usd=5_000_000,
+        fix_reserve_micro_usd=500_000,
+        max_tokens=1_000,
+        tokens_in=700,
+        tokens_cached=200,
+        exhausted=True,
+        exhausted_for_fixes=True,
+    )
+    body = started_run(spec={"budget": {"maxCostUSD": "5.00", "maxTokens": 1_000}})
+    decision = look(body, queue=queue_of(snapshot(totals=spent)), children=working_children())
+    message = condition(decision, ConditionType.STALLED).message
+    assert "0.00 of 5.00 US dollars and 900 of 1000 tokens are spent; raise" in message
+    assert "spec.budget.maxTokens" in message
 
 
 def test_all_children_are_applied_with_the_queue_and_the_hub_last() -> None:
@@ -248,7 +325,7 @@ def test_a_reached_budget_pauses_the_run_keeps_its_agents_and_ends_with_a_higher
         queue=queue_of(snapshot(totals=spent)),
         children=working_children(),
     )
-    assert SetLimit(9_000_000) in raised.actions
+    assert SetLimit(9_000_000, None, 900_000) in raised.actions
 
 
 @pytest.mark.parametrize("component", ["provider", "repository"])
@@ -343,6 +420,59 @@ def test_skipped_tasks_are_told_apart_from_completed_ones() -> None:
     seen = snapshot(task("scaffold", TaskState.COMPLETED), task("users.db", TaskState.SKIPPED))
     decision = look(started_run(), queue=queue_of(seen))
     assert condition(decision, ConditionType.SUCCEEDED).reason == "CompletedWithSkippedTasks"
+
+
+def covered(percent: float, commit: str = "tip", *, at: float = NOW, **more: Any) -> Snapshot:
+    """A plan that is done, its last task landed with commit "tip" at `NOW`, and figures of a commit."""
+    first = task("scaffold", TaskState.COMPLETED, finished_at=NOW - 60, commit="base")
+    last = task("users.db", TaskState.COMPLETED, finished_at=NOW, commit="tip")
+    tests = TestTotals(passing=3, total=3, coverage_percent=percent, commit=commit)
+    documents = {"code": {"commit": commit}}
+    return snapshot(first, last, tests=tests, server_time=at, documents=documents, **more)
+
+
+def test_too_little_coverage_fails_the_run_and_names_both_figures() -> None:
+    decision = look(started_run(), queue=queue_of(covered(79.96)), children=working_children())
+    assert status_of(decision).phase is Phase.FAILED
+    for type_ in (ConditionType.STALLED, ConditionType.SUCCEEDED, ConditionType.FINISHED):
+        assert condition(decision, type_).reason == "CoverageTooLow"
+    message = condition(decision, ConditionType.SUCCEEDED).message
+    assert message == "The tests cover 79.96 % of the lines; 80 % are asked for"
+    data = actions(decision, Apply)[0].manifests[0]["data"]
+    assert json.loads(data["report.json"])["verdict"] == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("gates", "percent", "phase"),
+    [
+        (None, 80.0, Phase.SUCCEEDED),
+        ({"coveragePercent": 95}, 91.0, Phase.FAILED),
+        ({"coveragePercent": 60}, 61.0, Phase.SUCCEEDED),
+        ({"coveragePercent": 0}, 0.0, Phase.SUCCEEDED),
+    ],
+)
+def test_the_run_s_own_wish_for_coverage_wins_over_the_specification(
+    gates: dict[str, Any] | None, percent: float, phase: Phase
+) -> None:
+    body = started_run(spec={"gates": gates} if gates else {})
+    assert status_of(look(body, queue=queue_of(covered(percent)))).phase is phase
+
+
+@pytest.mark.parametrize(
+    ("seen", "phase"),
+    [
+        # Figures of the commit before the last landing say nothing, good or bad.
+        (covered(10.0, "base", at=NOW + 1), Phase.FINISHING),
+        (covered(90.0, "base", at=NOW + 1), Phase.FINISHING),
+        (covered(10.0, "base", at=NOW + 21), Phase.FAILED),
+        (covered(90.0, "pushed-by-others", at=NOW + 21), Phase.SUCCEEDED),
+        # A store that was lost knows no figures until the gates have run again.
+        (covered(0.0, "", at=NOW + 600), Phase.FINISHING),
+        (covered(0.0, "", at=NOW + 901), Phase.FAILED),
+    ],
+)
+def test_coverage_is_judged_on_the_figures_of_the_finished_code(seen: Snapshot, phase: Phase) -> None:
+    assert status_of(look(started_run(), queue=queue_of(seen))).phase is phase
 
 
 def test_a_run_that_is_over_is_cleaned_up_and_keeps_its_report() -> None:

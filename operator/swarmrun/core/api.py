@@ -9,6 +9,7 @@ same.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
@@ -79,18 +80,22 @@ class Spec(BaseModel):
     )
 
 
+_USD_MESSAGE: Final = 'must be a decimal number of US dollars with at most 6 decimals, such as "150.00" or 25'
+
+
 def _usd(value: int | str) -> int | str:
-    parse_usd(value)
+    # Decimal reads more than the CRD does, such as "1e3".
+    if re.fullmatch(USD_PATTERN, str(value)) is None:
+        raise ValueError(_USD_MESSAGE)
     return value
 
 
 def _positive_usd(value: int | str) -> int | str:
-    if parse_usd(value) <= 0:
+    if parse_usd(_usd(value)) <= 0:
         raise ValueError('must be greater than 0, such as "150.00"')
     return value
 
 
-_USD_MESSAGE: Final = 'must be a decimal number of US dollars with at most 6 decimals, such as "150.00" or 25'
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=KEY_PATTERN)]
 ModelName = Annotated[
@@ -256,9 +261,13 @@ class Budget(Spec):
     resumes a run that stopped for lack of budget.
     """
     max_tokens: int | None = Field(default=None, ge=1, le=100_000_000_000)
-    """Most tokens, input and output together, the run may use."""
+    """Most tokens, input (cached ones too) and output together, the run may use. Each call reserves its worst
+    case, in which every byte of the request counts as a token. Raising it resumes a run that stopped for it.
+    """
     fix_reserve_percent: int = Field(default=10, ge=0, le=90)
-    """Share of maxCostUSD kept for fix_bug tasks, in percent."""
+    """Share of maxCostUSD kept for fix_bug tasks, in percent. Once only this share is left, other tasks wait;
+    without a repair to do the run stops for lack of budget.
+    """
 
 
 class ModelPolicy(Spec):
@@ -283,8 +292,8 @@ class Gates(Spec):
     commands: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(default=[], max_length=20)
     """Further commands that must end with 0, run after the profile's own, without a shell."""
     coverage_percent: int | None = Field(default=None, ge=0, le=100)
-    """Least test coverage in percent that the finished project must have. Defaults to what the specification
-    asks for.
+    """Least test coverage in percent that the finished project must have; with less the run fails, reason
+    CoverageTooLow. Defaults to what the specification asks for; 0 asks for none.
     """
 
 

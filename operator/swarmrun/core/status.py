@@ -151,6 +151,8 @@ class Cost(Status):
     """Input tokens, cached ones included."""
     tokens_out: int = Field(default=0, ge=0)
     """Output tokens."""
+    tokens_unknown: int = Field(default=0, ge=0)
+    """Most tokens that calls may have used whose usage never became known; they count against maxTokens."""
     calls: int = Field(default=0, ge=0)
     """Model calls."""
 
