@@ -32,12 +32,14 @@ def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
     """Compare two statuses and tell what people should hear."""
     out: list[Notice] = []
     ready = find(after.conditions, ConditionType.READY)
-    if before.phase != after.phase:
-        note = (ready.message if ready else "") or _progress(after)
-        kind: Literal["Normal", "Warning"] = "Warning" if after.phase in _BAD_PHASES else "Normal"
-        out.append(Notice(kind, after.phase.value, note))
     old = find(before.conditions, ConditionType.STALLED)
     new = find(after.conditions, ConditionType.STALLED)
+    stalled = new is not None and new.status == "True"
+    if before.phase != after.phase:
+        bad = after.phase in _BAD_PHASES
+        # A stall is a warning of its own; a phase that is no fault does not repeat it as good news.
+        told = ready.message if ready and (bad or not stalled) else ""
+        out.append(Notice("Warning" if bad else "Normal", after.phase.value, told or _progress(after)))
     was = old.reason if old and old.status == "True" else ""
     if new and new.status == "True" and new.reason != was:
         out.append(Notice("Warning", new.reason, new.message))

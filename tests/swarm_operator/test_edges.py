@@ -35,7 +35,7 @@ from swarmrun.core.crd import swarmrun_crd
 from swarmrun.core.errors import Stalled
 from swarmrun.core.status import ConditionType, Phase, SwarmRunStatus
 from swarmrun.core.task import Failure, FailureKind, TaskState
-from swarmrun.queue.port import Activity, Totals
+from swarmrun.queue.port import Activity, Signal, Totals
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,16 @@ def test_a_change_of_phase_and_a_new_stall_are_told_once_each() -> None:
     assert told[0].type == "Warning"
     assert notices(stalled, stalled) == []
     assert "Resumed" in [n.reason for n in notices(stalled, running)]
+
+
+def test_a_change_of_phase_does_not_tell_a_stall_as_good_news() -> None:
+    starting = status_of(look(started_run(), queue=queue_of(snapshot())))
+    broken = {"repository": Signal(ok=False, reason="BranchNotFound", message="branch 'x' must exist")}
+    begun = snapshot(task("scaffold", TaskState.LEASED, attempt=1), signals=broken)
+    stalled = status_of(look(started_run(), queue=queue_of(begun)))
+    told = {n.reason: n for n in notices(starting, stalled)}
+    assert told["BranchNotFound"].note == "branch 'x' must exist"
+    assert (told["Running"].type, told["Running"].note) == ("Normal", "0/1 tasks are completed")
 
 
 def test_the_pace_of_the_last_half_hour_tells_the_time_left() -> None:
