@@ -107,7 +107,9 @@ class Runs:
         Raises:
             AssertionError: it did not in time; the message shows the run's conditions.
         """
-        command = ["kubectl", "-n", self.settings.namespace, "get", "swarmrun", name, "--watch"]
+        # By selector, not by name: `get NAME --watch` drops a change between its read and its watch.
+        command = ["kubectl", "-n", self.settings.namespace, "get", "swarmruns", "--watch"]
+        command += [f"--field-selector=metadata.name={name}"]
         process = subprocess.Popen(
             [*command, "-o", r'jsonpath={@}{"\n"}'],
             stdout=subprocess.PIPE,
@@ -135,6 +137,10 @@ class Runs:
         self.kubectl(
             "wait", "--for=delete", OWNED, "-l", f"swarmrun.dev/run={name}", "--timeout=60s", check=False
         )
+
+    def dismiss(self, name: str) -> None:
+        """Tell a run to go, so that others have the node to themselves."""
+        self.kubectl("delete", "swarmrun", name, "--wait=false")
 
     def owned(self, name: str) -> list[str]:
         """Name the objects that belong to a run."""
