@@ -27,10 +27,11 @@ def test_latencies_stand_beside_the_same_figure_of_their_anchor() -> None:
     assert (p90.aim, p90.met) == (None, None)
 
 
-def test_memory_is_the_highest_sample_and_unknown_containers_come_last() -> None:
+def test_memory_is_the_highest_sample_of_the_named_containers() -> None:
     mib = 2**20
     rows = memory_rows(
-        {"sandbox": [5 * mib], "hub": [70 * mib, 90 * mib], "worker": []}, {"hub": 80, "worker": 120}
+        {"sandbox": [5 * mib], "hub": [70 * mib, 90 * mib], "worker": [], "git": [mib]},
+        {"hub": 80, "worker": 120, "sandbox": None},
     )
     assert [(r.name, r.value, r.met) for r in rows] == [
         ("memory of hub (RSS), highest", 90.0, False),

@@ -93,11 +93,13 @@ def latency_rows(name: str, samples: Sequence[float], anchors: Sequence[float], 
     ]
 
 
-def memory_rows(samples: Mapping[str, Sequence[int]], aims: Mapping[str, float]) -> list[Row]:
-    """One row per component, the highest sample in MiB, in the order of the aims; others follow."""
-    order = [*aims, *sorted(set(samples) - set(aims))]
+def memory_rows(samples: Mapping[str, Sequence[int]], aims: Mapping[str, float | None]) -> list[Row]:
+    """One row per container that `aims` names and the samples have: the highest sample, in MiB.
+
+    A container's figure includes the programs that it has started at that moment.
+    """
     return [
-        Row(f"memory of {name} (RSS), highest", max(samples[name]) / 2**20, "MiB", aims.get(name))
-        for name in order
+        Row(f"memory of {name} (RSS), highest", max(samples[name]) / 2**20, "MiB", aim)
+        for name, aim in aims.items()
         if samples.get(name)
     ]
