@@ -154,6 +154,7 @@ class Merger:
 
     async def round(self) -> None:
         """Take what waits and decide all of it, or do the small jobs when nothing waits."""
+        await self._tell_landed()
         limit = 1 if self._faults else MAX_BATCH
         patience = 0.0 if self._must_measure(await self.mirror.head()) else self.poll_seconds
         waiting = await self.queue.submissions(limit=limit, timeout_seconds=patience)
@@ -168,6 +169,17 @@ class Merger:
         candidates = await self._triage(waiting)
         while candidates:
             candidates, head = await self._batch(candidates, head)
+
+    async def _tell_landed(self) -> None:
+        """Tell a queue that was built again what is on the branch, so that nobody pays for it twice."""
+        if (epoch := await self.queue.unreported_epoch()) is None:
+            return
+        await self._sync()
+        landed = await self.mirror.landed(self.run)
+        reply = await self.queue.mark_landed(landed, epoch=epoch)
+        log.info("told what has landed", extra={"epoch": epoch, "tasks": len(landed), "reply": str(reply)})
+        # The new queue lacks the figures of this head as well.
+        self._proven = self._measured = ""
 
     async def _triage(self, waiting: Sequence[Submission]) -> list[Candidate]:
         landed = await self.mirror.landed(self.run)

@@ -64,7 +64,7 @@ class View:
 
     @property
     def coverage_wanted(self) -> float | None:
-        """Least test coverage of the finished project in percent: the spec's own, else the specification's."""
+        """Least test coverage of the finished project in percent: the run's own wish, else the project's."""
         own = self.spec.gates.coverage_percent if self.spec.gates else None
         return self.plan.coverage_percent if own is None else own
 

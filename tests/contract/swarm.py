@@ -59,6 +59,8 @@ async def opened(world: Roles, *tasks: Task, attempts: int = 3, limit: int = 1_0
     await world.admin.open(1)
     await world.admin.set_limit(limit)
     await world.admin.enqueue(tasks, plan_hash="h1", max_attempts=attempts, landed={})
+    if (epoch := await world.merge.unreported_epoch()) is not None:
+        await world.merge.mark_landed({}, epoch=epoch)
     await world.admin.set_state(RunState.ACTIVE)
 
 

@@ -283,6 +283,7 @@ async def test_a_lost_ledger_begins_where_the_run_stood(world: World) -> None:
     )
     await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=3, landed={})
     await world.admin.set_state(RunState.ACTIVE)
+    await world.merge.mark_landed({}, epoch=2)
     lease = (await claimed(world)).lease
     assert await ask(world, "c1", lease, 7) is ReserveOutcome.BUDGET
     assert await reserve(world, "c2", lease, 6) is ReserveOutcome.BUDGET

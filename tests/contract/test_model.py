@@ -317,6 +317,12 @@ class QueueAgainstModel(RuleBasedStateMachine):
         assert [undated(one) for one in real] == [undated(one) for one in model]
         self.submissions += real
 
+    @rule(behind=st.integers(0, 1), landed=st.lists(st.sampled_from([*IDS, "fix.t0", "none"]), max_size=2))
+    def tell_landed(self, behind: int, landed: list[str]) -> None:
+        commits, epoch = dict.fromkeys(landed, "c0ffee"), self.epoch - behind
+        self.run(self.real.unreported_epoch(), self.model.unreported_epoch())
+        self.run(self.real.mark_landed(commits, epoch=epoch), self.model.mark_landed(commits, epoch=epoch))
+
     @precondition(lambda self: self.submissions)
     @rule(pick=PICK, fresh=st.booleans())
     def land(self, pick: int, *, fresh: bool) -> None:

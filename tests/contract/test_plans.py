@@ -61,7 +61,52 @@ async def test_a_rebuilt_run_goes_on_behind_what_git_knows(world: World) -> None
     assert await world.admin.enqueue(plan, plan_hash="h", max_attempts=3, landed=landed) == 4
     states = [await state(world, one) for one in "abcd"]
     assert states == [TaskState.COMPLETED, TaskState.COMPLETED, TaskState.READY, TaskState.PENDING]
+    assert await world.merge.mark_landed({}, epoch=2) is Reply.OK
     assert (await claimed(world)).lease.token.startswith("2-")
+
+
+async def test_a_rebuilt_run_gives_no_work_until_the_merger_has_told_what_is_on_the_branch(
+    world: World,
+) -> None:
+    await world.admin.open(2)
+    # Before there is a plan nothing could be marked, so nothing is asked for.
+    assert await world.merge.unreported_epoch() is None
+    assert await world.merge.mark_landed({"a": "sha-a"}, epoch=2) is Reply.STALE
+    plan = [task("a"), task("b", TESTS, "a"), task("c", TESTS, "b")]
+    await world.admin.enqueue(plan, plan_hash="h", max_attempts=3, landed={})
+    await world.admin.set_limit(1_000)
+    await world.admin.set_state(RunState.ACTIVE)
+    assert await world.work.claim("pod-a", ttl_seconds=60) == Empty(reason=EmptyReason.PAUSED)
+    assert await world.merge.unreported_epoch() == 2
+    commits = {"a": "sha-a", "b": "sha-b", "fix.a": "sha-f", "gone": "sha-g"}
+    assert await world.merge.mark_landed(commits, epoch=1) is Reply.STALE
+    assert await world.merge.mark_landed(commits, epoch=2) is Reply.OK
+    assert await world.merge.mark_landed({"c": "late"}, epoch=2) is Reply.DUP
+    assert await world.merge.unreported_epoch() is None
+    states = [await state(world, one) for one in "abc"]
+    assert states == [TaskState.COMPLETED, TaskState.COMPLETED, TaskState.READY]
+    assert (await view(world, "b")).commit == "sha-b"
+    assert (await claimed(world)).task.id == "c"
+
+
+async def test_a_merger_that_says_nothing_holds_nobody_up_for_ever(world: World) -> None:
+    await world.admin.open(2)
+    await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=3, landed={})
+    await world.admin.set_state(RunState.ACTIVE)
+    assert await world.work.claim("pod-a", ttl_seconds=60) == Empty(reason=EmptyReason.PAUSED)
+    await world.outwait_merger()
+    assert (await claimed(world)).task.id == "a"
+    # Its word is still welcome.
+    assert await world.merge.mark_landed({"a": "sha"}, epoch=2) is Reply.OK
+    assert await state(world, "a") is TaskState.COMPLETED
+
+
+async def test_the_first_epoch_waits_for_nobody(world: World) -> None:
+    await world.admin.open(1)
+    await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=3, landed={})
+    assert await world.merge.unreported_epoch() is None
+    assert await world.merge.mark_landed({"a": "sha"}, epoch=1) is Reply.DUP
+    assert await state(world, "a") is TaskState.READY
 
 
 async def test_what_landed_is_completed_whatever_the_store_believes(world: World) -> None:
@@ -91,6 +136,7 @@ async def test_a_higher_epoch_fences_new_claims_and_spares_live_ones(world: Worl
     live = (await claimed(world, "pod-a")).lease
     await world.admin.open(7)
     assert await world.work.heartbeat(live) is Reply.OK
+    assert await world.merge.mark_landed({}, epoch=7) is Reply.OK
     assert (await claimed(world, "pod-b")).lease.token == "7-2"
 
 

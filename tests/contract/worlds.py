@@ -27,6 +27,8 @@ class World(Protocol):
 
     async def forget_agent(self, index: int) -> None: ...
 
+    async def outwait_merger(self) -> None: ...
+
     async def leaked(self) -> list[str]: ...
 
 
@@ -53,6 +55,9 @@ class MemoryWorld:
         for agent in self.queue._state.agents.values():
             if agent.index == index:
                 agent.seen = self.now - 121
+
+    async def outwait_merger(self) -> None:
+        self.queue._state.unreported = self.now
 
     async def leaked(self) -> list[str]:
         return sorted(self.queue._state.tasks)
@@ -83,6 +88,9 @@ class RedisWorld:
 
     async def forget_agent(self, index: int) -> None:
         await self.root.hset(self._key("agents"), f"{index}:seen", "1")
+
+    async def outwait_merger(self) -> None:
+        await self.root.hset(self._key("run"), "unreported", "1")
 
     async def leaked(self) -> list[str]:
         return cast("list[str]", sorted([key async for key in self.root.scan_iter(self._key("*"))]))

@@ -12,6 +12,7 @@ from swarm_merge.gates import GatesUnavailable
 from swarm_merge.merger import BranchMovedError, Merger
 from swarm_merge.verdict import Verdict
 from swarmrun.core.task import FailureKind, Task, TaskState
+from swarmrun.queue.port import Claimed, Empty, EmptyReason, RunState
 from swarmrun.vcs.remote import RemoteProblem
 from swarmrun.vcs.repo import NewCommit
 
@@ -69,6 +70,30 @@ async def test_a_batch_lands_with_one_gate_run_and_one_commit_per_task(
     assert snapshot.documents["gates"]["steps"][0]["exit_code"] == 0
     assert snapshot.signals["repository"].reason == snapshot.signals["gates"].reason == "Ready"
     assert (await world.task("users")).commit in world.log("%H")
+
+
+async def test_a_queue_that_was_built_again_hears_what_has_landed_and_gets_its_figures_back(
+    world: World, merger: Merger, gate_runs: list[list[str]]
+) -> None:
+    await scaffolded(world, merger, task("users"))
+    before = await world.queue.snapshot()
+    await world.queue.purge()
+    await world.queue.open(2)
+    await world.queue.enqueue(
+        [scaffold(), task("users").model_copy(update={"depends_on": ("scaffold",)})],
+        plan_hash="h",
+        max_attempts=3,
+        landed={},
+    )
+    await world.queue.set_state(RunState.ACTIVE)
+    assert await world.queue.claim("pod-0", ttl_seconds=60) == Empty(reason=EmptyReason.PAUSED)
+    await merger.round()
+    assert await world.states() == {"scaffold": TaskState.COMPLETED, "users": TaskState.READY}
+    assert (await world.task("scaffold")).commit == world.head()
+    after = await world.queue.snapshot()
+    assert after.tests == before.tests
+    assert after.tests.commit == world.head()
+    assert isinstance(await world.queue.claim("pod-0", ttl_seconds=60), Claimed)
 
 
 async def test_one_bad_change_set_blocks_nobody_and_its_fix_lands_with_it(

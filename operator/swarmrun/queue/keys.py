@@ -2,7 +2,7 @@ r"""The keys of a run in Redis: a fixed set under one hash tag, so every script 
 
 | key | type | holds |
 |---|---|---|
-| run | hash | epoch, generation, counter, sequence, state, plan_hash, max_attempts, total, open, tests |
+| run | hash | epoch, generation, unreported, state, plan_hash, tests, and the counters |
 | tasks | hash | `<id>:<attribute>`, the small facts of every task |
 | bodies, changes, evidence, dependents | hash | task id → Task, ChangeSet, Failure lines, ids |
 | ready:<type> | zset | task id by negated priority: the head is the most urgent |

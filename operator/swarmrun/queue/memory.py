@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
-from swarmrun.core.task import FINAL, TRANSITIONS, Reply, Task, TaskState
+from swarmrun.core.task import Reply, Task, TaskState
 from swarmrun.queue import rules
 from swarmrun.queue.memory_ledger import Ledger
 from swarmrun.queue.memory_merge import MemoryMerge
@@ -32,6 +32,8 @@ class MemoryQueue(MemoryWork, MemoryMerge):
         before = self._state.epoch or 0
         if spent is not None and epoch > before:
             self._ledger.seed(spent)
+        if epoch > max(before, 1):
+            self._state.unreported = self._now() + rules.LANDED_WAIT_SECONDS
         if self._state.epoch is None or epoch >= before:
             self._state.epoch = epoch
 
@@ -56,21 +58,10 @@ class MemoryQueue(MemoryWork, MemoryMerge):
                     raise rules.unknown_dependency(task.id, dependency)
         self._state.plan_hash, self._state.max_attempts = plan_hash, max_attempts
         known.update({task_id: Record(task) for task_id, task in new.items()})
-        for task_id, commit in landed.items():
-            if task_id in known and known[task_id].state not in FINAL:
-                self._has_landed(known[task_id], commit)
+        self._have_landed(landed)
         self._state.free_dependents(self._now())
         self._hint_work()
         return len(new)
-
-    def _has_landed(self, record: Record, commit: str) -> None:
-        now = self._now()
-        if record.state is TaskState.FIXING:
-            self._state.move(self._state.tasks[record.fix], TaskState.SKIPPED, now)
-        if TaskState.COMPLETED not in TRANSITIONS[record.state]:
-            self._state.move(record, TaskState.READY, now)
-        self._state.move(record, TaskState.COMPLETED, now)
-        record.commit = commit
 
     async def set_state(self, state: RunState) -> None:
         """Let work be claimed, or not."""

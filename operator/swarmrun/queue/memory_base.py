@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from swarmrun.core.task import Failure, TaskState
+from swarmrun.core.task import FINAL, TRANSITIONS, Failure, TaskState
 from swarmrun.queue import rules
 from swarmrun.queue.memory_ledger import Ledger
 from swarmrun.queue.memory_state import Record, State
@@ -30,6 +30,21 @@ class MemorySide:
 
     def _hint_work(self) -> None:
         self._work.set()
+
+    def _have_landed(self, commits: Mapping[str, str]) -> None:
+        for task_id, commit in commits.items():
+            record = self._state.tasks.get(task_id)
+            if record is not None and record.state not in FINAL:
+                self._has_landed(record, commit)
+
+    def _has_landed(self, record: Record, commit: str) -> None:
+        now = self._now()
+        if record.state is TaskState.FIXING:
+            self._state.move(self._state.tasks[record.fix], TaskState.SKIPPED, now)
+        if TaskState.COMPLETED not in TRANSITIONS[record.state]:
+            self._state.move(record, TaskState.READY, now)
+        self._state.move(record, TaskState.COMPLETED, now)
+        record.commit = commit
 
     def _reap_leases(self, limit: int) -> int:
         now = self._now()

@@ -112,6 +112,25 @@ class MemoryMerge(MemorySide):
         self._hint_work()
         return Reply.OK
 
+    async def unreported_epoch(self) -> int | None:
+        """Return the epoch under which the branch's word is waited for, once the plan is there."""
+        state = self._state
+        return state.epoch if state.unreported is not None and state.tasks else None
+
+    async def mark_landed(self, commits: Mapping[str, str], *, epoch: int) -> Reply:
+        """Complete what is on the branch; claims go on."""
+        rules.check_landed(commits)
+        state = self._state
+        if state.epoch != epoch or not state.tasks:
+            return Reply.STALE
+        if state.unreported is None:
+            return Reply.DUP
+        state.unreported = None
+        self._have_landed(commits)
+        state.free_dependents(self._now())
+        self._hint_work()
+        return Reply.OK
+
     async def record_tests(self, totals: TestTotals) -> None:
         """Keep the figures of a green gate run."""
         if self._state.epoch is not None:

@@ -117,6 +117,8 @@ class State:
     """Everything a run knows but its money."""
 
     epoch: int | None = None
+    #: Until when claims wait for the merger's word on what has landed; None once it was given.
+    unreported: float | None = None
     counter: int = 0
     arrivals: int = 0
     plan_hash: str = ""

@@ -93,6 +93,8 @@ class MemoryWork(MemorySide):
             return EmptyReason.DONE
         if state.run_state is not RunState.ACTIVE:
             return EmptyReason.PAUSED
+        if state.unreported is not None and state.unreported > self._now():
+            return EmptyReason.PAUSED
         if state.tasks and all(record.state in FINAL for record in state.tasks.values()):
             return EmptyReason.DONE
         if broke:

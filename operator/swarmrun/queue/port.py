@@ -226,6 +226,9 @@ class QueueAdmin(Protocol):
 
         `spent` is what the run is known to have spent before. When the epoch rises, the ledger's sums rise to
         it: a lost store gives no budget twice. Calls that were in flight then count whole.
+
+        Under every epoch but the first nothing is claimed until the merger has said what is on the branch
+        (`mark_landed`), for a minute at most: no finished work is paid again.
         """
 
     async def generation(self) -> tuple[str, int] | None:
@@ -337,6 +340,15 @@ class MergeQueue(Protocol):
 
     async def send_back(self, submission: Submission, reason: str) -> Reply:
         """READY again without spending an attempt (base vanished, infrastructure)."""
+
+    async def unreported_epoch(self) -> int | None:
+        """Return the epoch of a planned queue under which `mark_landed` is waited for, or None."""
+
+    async def mark_landed(self, commits: Mapping[str, str], *, epoch: int) -> Reply:
+        """COMPLETED for all open tasks among `commits` (task id → commit on the branch); claims may go on.
+
+        STALE: the queue is not at this epoch, or has no plan yet; DUP: it was said before.
+        """
 
     async def record_tests(self, totals: TestTotals) -> None:
         """Keep the figures of a green gate run."""

@@ -10,6 +10,7 @@ from swarmrun.core.task import ChangeSet, Failure, Lease, Reply, Task
 from swarmrun.queue import rules, snapshot
 from swarmrun.queue.port import Submission, TestTotals
 from swarmrun.queue.redis_base import RedisSide
+from swarmrun.queue.redis_errors import unavailable
 
 
 def _submission(row: Sequence[str], stack: tuple[Submission, ...]) -> Submission:
@@ -62,6 +63,22 @@ class RedisMerge(RedisSide):
     async def send_back(self, submission: Submission, reason: str) -> Reply:  # noqa: ARG002 — for the caller's log
         """Return the submission; spends no attempt."""
         return await self._scripts.send_back(submission.task.id, submission.lease.token)
+
+    async def unreported_epoch(self) -> int | None:
+        """Return the epoch under which the branch's word is waited for, once the plan is there."""
+        with unavailable("epoch"):
+            facts = await self._client.hmget(self._keys["run"], ["epoch", "unreported", "total"])
+        epoch, unreported, total = facts
+        return int(epoch) if epoch and unreported and int(total or 0) > 0 else None
+
+    async def mark_landed(self, commits: Mapping[str, str], *, epoch: int) -> Reply:
+        """Complete what is on the branch, in one piece.
+
+        Raises:
+            Invalid: more tasks than a run can have.
+        """
+        rules.check_landed(commits)
+        return await self._scripts.mark_landed(epoch, list(commits.items()))
 
     async def record_tests(self, totals: TestTotals) -> None:
         """Keep the figures of a green gate run."""

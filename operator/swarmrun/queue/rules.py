@@ -25,6 +25,8 @@ MAX_AGENTS: Final = 1_000
 MAX_TASKS: Final = 5_000
 #: Expired leases that one claim returns on its way, so that work goes on while the operator is away.
 REAP_PER_CLAIM: Final = 16
+#: Seconds that claims wait, in a queue that was opened again, for the merger to say what has landed.
+LANDED_WAIT_SECONDS: Final = 60
 #: Settled calls that are remembered, so that a repeated settlement is recognised.
 CALLS_REMEMBERED: Final = 10_000
 #: Bytes of one JSON document for the report.
@@ -199,6 +201,17 @@ def check_commits(submission: Submission, commits: Mapping[str, str]) -> tuple[s
     if problems:
         raise Invalid(problems)
     return ids
+
+
+def check_landed(commits: Mapping[str, str]) -> None:
+    """Refuse more tasks and repairs than a run can have; bounds the script that completes them.
+
+    Raises:
+        Invalid: there are too many.
+    """
+    if len(commits) > 2 * MAX_TASKS:
+        rule = f"at most {2 * MAX_TASKS} tasks at once"
+        raise Invalid([Problem(path="commits", value=str(len(commits)), rule=rule, fix="name fewer")])
 
 
 def check_money(name: str, micro_usd: int) -> None:

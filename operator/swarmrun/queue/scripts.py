@@ -46,6 +46,7 @@ def _prelude() -> str:
         "MAX_AGENTS": rules.MAX_AGENTS,
         "AGENT_GONE_MS": rules.AGENT_GONE_SECONDS * 1000,
         "CALLS_REMEMBERED": rules.CALLS_REMEMBERED,
+        "LANDED_WAIT_MS": rules.LANDED_WAIT_SECONDS * 1000,
     }
     lines = [
         f"local K = {{{keys}}}",
@@ -237,6 +238,11 @@ class Scripts:
     async def send_back(self, task_id: str, token: str) -> Reply:
         """Return a submission; nobody's work was judged."""
         return Reply(await self._run("send_back", task_id, token))
+
+    async def mark_landed(self, epoch: int, landed: Sequence[tuple[str, str]]) -> Reply:
+        """Complete what is on the branch, and let claims go on."""
+        args = [word for pair in landed for word in pair]
+        return Reply(await self._run("mark_landed", epoch, *args))
 
     async def record(self, key: str, field: str, value: str) -> None:
         """Keep a fact for conditions and report, while the run is open."""

@@ -20,6 +20,7 @@ if held then give_back(held) end
 local state = run('state')
 if state == 'finished' then return empty('done') end
 if state ~= 'active' then return empty('paused') end
+if tonumber(run('unreported') or '0') > NOW then return empty('paused') end
 if tonumber(run('total') or '0') > 0 and tonumber(run('open')) == 0 then return empty('done') end
 local function best(types)
   local id, score

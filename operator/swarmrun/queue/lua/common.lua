@@ -178,6 +178,17 @@ local function judge(id, failure, counts, again)
   return again
 end
 
+-- What git says has landed is completed, whatever a restored store believes. Unknown ids are nobody's.
+local function has_landed(id, commit)
+  local state = get(id, 'state')
+  if not state or FINAL[state] then return end
+  if state == 'fixing' then move(get(id, 'fix'), 'skipped') end
+  if not LEGAL[state]['completed'] then move(id, 'ready') end
+  move(id, 'completed')
+  put(id, 'commit', commit)
+  free_dependents(id)
+end
+
 -- ledger -----------------------------------------------------------------------------------------------
 
 local function ledger(field) return tonumber(redis.call('HGET', K.ledger, field) or '0') end

@@ -35,19 +35,7 @@ for _, at in ipairs(new) do
   put(id, 'waits', waits)
 end
 
--- What git says has landed is completed, whatever a restored store believes.
-for at = FIRST + n * FIELDS, #ARGV, 2 do
-  local id = ARGV[at]
-  local state = get(id, 'state')
-  if state and not FINAL[state] then
-    local fix = get(id, 'fix')
-    if state == 'fixing' then move(fix, 'skipped') end
-    if not LEGAL[state]['completed'] then move(id, 'ready') end
-    move(id, 'completed')
-    put(id, 'commit', ARGV[at + 1])
-    free_dependents(id)
-  end
-end
+for at = FIRST + n * FIELDS, #ARGV, 2 do has_landed(ARGV[at], ARGV[at + 1]) end
 for _, at in ipairs(new) do
   local id = ARGV[at]
   if get(id, 'state') == 'pending' and num(id, 'waits') == 0 then move(id, 'ready') end

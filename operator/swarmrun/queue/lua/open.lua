@@ -5,6 +5,10 @@ local before = tonumber(run('epoch') or '0')
 if tonumber(ARGV[1]) < before then return 0 end
 redis.call('HSET', K.run, 'epoch', ARGV[1], 'generation', ARGV[2])
 redis.call('HSETNX', K.run, 'state', 'paused')
+-- From the second epoch on the branch may know more than this store: until when claims wait for its word.
+if tonumber(ARGV[1]) > math.max(before, 1) then
+  redis.call('HSET', K.run, 'unreported', int(NOW + LANDED_WAIT_MS))
+end
 if ARGV[3] and tonumber(ARGV[1]) > before then
   local function at_least(field, least)
     if ledger(field) < least then redis.call('HSET', K.ledger, field, int(least)) end
