@@ -77,7 +77,8 @@ def _coverage_lacks(view: View, snapshot: Snapshot) -> Verdict | None:
     wanted, found = view.coverage_wanted, snapshot.tests.coverage_percent
     if wanted is None or found >= wanted:
         return None
-    message = f"The tests cover {found:.4g} % of the lines; {wanted:.4g} % are asked for"
+    shown = f"The tests cover {found:.4g} % of the lines" if snapshot.tests.commit else "No coverage is known"
+    message = f"{shown}; {wanted:.4g} % are asked for"
     return Verdict(Phase.FAILED, Reason.COVERAGE_TOO_LOW, message)
 
 

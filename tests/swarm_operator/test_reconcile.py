@@ -475,6 +475,12 @@ def test_coverage_is_judged_on_the_figures_of_the_finished_code(seen: Snapshot, 
     assert status_of(look(started_run(), queue=queue_of(seen))).phase is phase
 
 
+def test_coverage_that_nobody_measured_is_not_called_zero() -> None:
+    decision = look(started_run(), queue=queue_of(covered(0.0, "", at=NOW + 901)))
+    message = condition(decision, ConditionType.SUCCEEDED).message
+    assert message == "No coverage is known; 80 % are asked for"
+
+
 def test_a_run_that_is_over_is_cleaned_up_and_keeps_its_report() -> None:
     over = started_run(status={"phase": "Succeeded", "completionTime": STARTED})
     decision = look(over, children=working_children())
