@@ -147,10 +147,14 @@ def _reference(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(STALLED))
 def test_a_run_stalls_and_names_what_to_mend(runs: Runs, name: str) -> None:
     reason, words = STALLED[name]
+    stalled = is_("Stalled", "True", reason)
+
+    def told(run: Run) -> bool:
+        text = messages(run, ["Stalled", "AgentsAvailable", "RepositoryReady"])
+        return stalled(run) and all(word in text for word in words)
+
     # All of them start at once, so the first waits longest.
-    run = runs.until(name, is_("Stalled", "True", reason), seconds=120)
-    said_here = messages(run, ["Stalled", "Ready", "AgentsAvailable", "RepositoryReady"])
-    assert [w for w in words if w not in said_here] == []
+    run = runs.until(name, told, seconds=120)
     assert WRONG_KEY not in json.dumps(run["status"])
     if name in HOPELESS:
         runs.dismiss(name)
@@ -198,9 +202,15 @@ def test_a_run_waits_for_its_config_map_and_goes_on_when_it_appears(runs: Runs) 
 
 
 def test_a_run_goes_on_when_its_secrets_appear(runs: Runs) -> None:
-    for made, copied in (("late-key", "model-key"), ("late-git", "git-credentials")):
-        data = json.loads(runs.kubectl("get", "secret", copied, "-o", "json"))["data"]
-        runs.tools.apply({**objects.secret(runs.settings, made, {}), "data": data})
+    key, git = (
+        json.loads(runs.kubectl("get", "secret", name, "-o", "json"))["data"]
+        for name in ("model-key", "git-credentials")
+    )
+    late_key, late_git = (objects.secret(runs.settings, name, {}) for name in ("late-key", "late-git"))
+    runs.tools.apply({**late_key, "data": {"apikey": key["api-key"]}}, {**late_git, "data": git})
+    run = runs.until("no-secrets", is_("Stalled", "True", "SecretKeyNotFound"))
+    assert "'late-key' has no key 'api-key'" in watch.condition(run, "Stalled")["message"]
+    runs.tools.apply({**late_key, "data": key})
     runs.until("no-secrets", lambda run: completed(run) >= 1, seconds=120)
     runs.dismiss("no-secrets")
 

@@ -112,7 +112,16 @@ def test_more_money_lets_the_run_succeed(runs: Runs) -> None:
 
 def test_the_operator_lacked_no_permission(runs: Runs) -> None:
     log = runs.tools.kubectl("-n", SYSTEM_NAMESPACE, "logs", "deploy/swarmrun-operator", "--tail=-1")
-    assert [line for line in log.splitlines() if "orbidden" in line] == []
+    assert log
+    assert [line for line in log.splitlines() if "is forbidden: User" in line] == []
+
+
+@pytest.mark.parametrize(
+    "wish", ["get secrets", "list secrets", "create pods", "get pods/log", "create rolebindings"]
+)
+def test_the_operator_has_no_permission_it_does_not_need(runs: Runs, wish: str) -> None:
+    account = f"system:serviceaccount:{SYSTEM_NAMESPACE}:swarmrun-operator"
+    assert runs.kubectl("auth", "can-i", *wish.split(), f"--as={account}", check=False).strip() == "no"
 
 
 def _replicas(runs: Runs) -> int:
