@@ -102,7 +102,7 @@ def test_the_report_is_kept_and_agrees_with_the_status(where: target.Target, out
     data = json.loads(where.tools.kubectl("-n", NAMESPACE, "get", "configmap", name, "-o", "json"))["data"]
     report = json.loads(data["report.json"])
     assert report["verdict"] == "Succeeded"
-    assert "SWARM EXECUTION REPORT" in data["report.md"]
+    assert "Swarm execution report" in data["report.md"]
     assert outcome.run["status"]["cost"]["spentUSD"] in data["report.md"]
 
 
