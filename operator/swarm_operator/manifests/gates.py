@@ -10,7 +10,14 @@ from swarm_operator.manifests.sandbox import runner_init, sandbox_container, san
 def gates(b: Blueprint) -> Json:
     """Build the Deployment."""
     wish = b.spec.agents.sandbox_resources if b.spec.agents else None
-    container = sandbox_container(b, name="gates", host="0.0.0.0", parallel=2, wish=wish)  # noqa: S104 — behind a Service and a NetworkPolicy
+    container = sandbox_container(
+        b,
+        name="gates",
+        host="0.0.0.0",  # noqa: S104 — behind a Service and a NetworkPolicy
+        parallel=2,
+        cpu="500m",  # finished work waits for the gates: on a busy node they come before the agents' checks
+        wish=wish,
+    )
     pod = pod_spec(b, containers=[container], volumes=sandbox_volumes(b, "gates"), group=UID_SANDBOX)
     if init := runner_init(b):
         pod["initContainers"] = init

@@ -24,9 +24,9 @@ RUNNER_DIR = "/opt/swarmrun"
 
 
 def sandbox_container(
-    b: Blueprint, *, name: str, host: str, parallel: int, wish: ResourceRequirements | None
+    b: Blueprint, *, name: str, host: str, parallel: int, cpu: str = "10m", wish: ResourceRequirements | None
 ) -> Json:
-    """Build the container. `host` is the address it listens on."""
+    """Build the container. `host` is the address it listens on, `cpu` its request."""
     foreign = b.sandbox_image != b.platform.agent_image
     run: Json = {"args": ["-m", "swarm_sandbox"]}
     env = {
@@ -47,7 +47,7 @@ def sandbox_container(
         "env": value_env(env),
         "ports": [{"name": "sandbox" if name == "sandbox" else "http", "containerPort": PORT_SANDBOX}],
         "resources": resources(
-            {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}, wish
+            {"requests": {"cpu": cpu, "memory": "64Mi"}, "limits": {"memory": "2Gi"}}, wish
         ),
         "securityContext": container_security(UID_SANDBOX),
         "volumeMounts": mounts,
