@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from swarmcluster import build, golang, packages, ports, slots, state
@@ -195,10 +196,11 @@ def _address_error(folder: Path) -> str:
 
 def unreachable() -> dict[str, str]:
     """Return the registries that cannot be reached, with the reason; each is tried for at most 20 s."""
-    probes = {
-        "pip": [sys.executable, "-m", "pip", "index", "versions", "pip", "--disable-pip-version-check"],
-        "apt": ["apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any"],
-    }
+    probes = {"apt": ["apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any"]}
+    if find_spec("pip") is not None:  # a bare Python has none; the virtual environment brings its own
+        probes["pip"] = [
+            *(sys.executable, "-m", "pip", "index", "versions", "pip", "--disable-pip-version-check")
+        ]
     if golang.on_path() is not None:
         probes["go"] = ["go", "list", "-m", "k8s.io/klog/v2@latest"]
     errors = {}
