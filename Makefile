@@ -44,7 +44,7 @@ unit: ## Unit, contract and Redis tests
 	@$(PY) -m pytest -q -m "not controlplane and not node" -n 2 --dist loadgroup tests $(PYTEST_FLAGS)
 
 controlplane: ## API-level tests on a real control plane
-	@hack/cluster/cluster build kubernetes helm >/dev/null
+	@hack/cluster/cluster build kubernetes >/dev/null
 	@$(PY) -m pytest -q -m controlplane tests $(PYTEST_FLAGS)
 
 e2e: ## One run on the real node, with seeded faults
