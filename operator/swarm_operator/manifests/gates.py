@@ -15,7 +15,7 @@ def gates(b: Blueprint) -> Json:
         name="gates",
         host="0.0.0.0",  # noqa: S104 — behind a Service and a NetworkPolicy
         parallel=2,
-        cpu="500m",  # finished work waits for the gates: on a busy node they come before the agents' checks
+        cpu="50m",  # on a busy node as much as all agents of a small run: their work waits for the gates
         wish=wish,
     )
     pod = pod_spec(b, containers=[container], volumes=sandbox_volumes(b, "gates"), group=UID_SANDBOX)
