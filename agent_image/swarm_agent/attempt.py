@@ -122,7 +122,7 @@ class Attempt:
                 return answer, received
             received |= {edit.path: edit for edit in new}
             request = prompt.answer_continues(sorted(received), self._tools.config.max_output_tokens)
-            talk.go_on(render_files(new), request)
+            talk.accept(render_files(new), request)
         return answer, received
 
     async def _answer(self, talk: Conversation) -> Answer:

@@ -30,10 +30,6 @@ class Conversation:
         """Ask again for less: the answer was cut off, and repeating half of it would help nobody."""
         self._note = note
 
-    def go_on(self, part: str, message: str) -> None:
-        """Keep the whole files of an answer that was cut off, and ask for the rest."""
-        self.accept(part, message)
-
     def accept(self, answer: str, message: str) -> None:
         """Keep the answer and go on with `message`."""
         self._kept += [Turn("assistant", answer), Turn("user", message)]

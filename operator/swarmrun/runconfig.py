@@ -53,7 +53,7 @@ class ModelPolicy(Frozen):
 
 
 class GateOverrides(Frozen):
-    """The user's wishes for the gates; empty commands mean the profile's."""
+    """The user's wishes for the gates: commands that run after the profile's own, and the least coverage."""
 
     commands: tuple[str, ...] = ()
     coverage_percent: float | None = None

@@ -6,7 +6,7 @@ from swarmrun.core.quality import ReportError, missing_tests, parse_junit, parse
 
 #: As jest-junit, vitest, pytest and node:test name a file.
 FLAVOURS = [
-    "<testsuite name='s' file='/work/x/tests/users.test.ts'><testcase name='n'/></testsuite>",
+    "<testsuite name='s' file='/srv/x/tests/users.test.ts'><testcase name='n'/></testsuite>",
     "<testsuites><testsuite name='tests/users.test.ts'><testcase name='n'/></testsuite></testsuites>",
     "<testsuite><testcase classname='tests/users.test.ts' name='users > creates'/></testsuite>",
     "<testsuite><testcase classname='tests.users.test' name='test_x'/></testsuite>",

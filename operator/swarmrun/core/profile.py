@@ -6,8 +6,6 @@ and `template/` (files that the scaffold task's change set carries verbatim: loc
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from swarmrun.core.sandbox import Step
@@ -47,4 +45,3 @@ class Profile(Frozen):
     covered_requirements: tuple[str, ...] = ()
     conventions: str = ""
     template: dict[str, str] = Field(default_factory=dict)
-    extra: dict[str, Any] = Field(default_factory=dict)
