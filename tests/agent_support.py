@@ -22,8 +22,7 @@ from swarm_hub.hub import Hub
 from swarm_merge.gitserver import GitServer
 from swarm_merge.server import application
 from swarmrun.core.edits import render_answer
-from swarmrun.core.profile import Profile
-from swarmrun.core.sandbox import Step
+from swarmrun.core.profile import CheckStep, Profile
 from swarmrun.core.task import ChangeSet, Failure, FileEdit, Lease, Reply, Task
 from swarmrun.queue.memory import MemoryQueue
 from swarmrun.queue.port import RunState
@@ -43,8 +42,8 @@ PROFILE = Profile(
     layout={},
     protected=("settings.toml",),
     check=(
-        Step(name="compile", argv=(sys.executable, "-c", _COMPILE)),
-        Step(name="test", argv=(sys.executable, "-c", _TEST, "{tests}")),
+        CheckStep(name="compile", argv=(sys.executable, "-c", _COMPILE)),
+        CheckStep(name="test", argv=(sys.executable, "-c", _TEST, "{tests}")),
     ),
     gate=(),
     conventions="Plain Python.\n",

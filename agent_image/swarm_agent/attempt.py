@@ -164,7 +164,7 @@ class Attempt:
         """Run the profile's check on the draft; None when there is nothing to run."""
         profile = self._tools.profile
         tests = [path for path in draft.paths() if matches(path, self._task.tests)]
-        steps = steps_for(profile, tests)
+        steps = steps_for(profile, self._task.type, tests)
         if not steps:
             return None
 

@@ -18,7 +18,7 @@ from swarm_agent.backoff import Backoff
 from swarm_agent.errors import AttemptFailedError, GiveBackError
 from swarmrun.core.profile import Profile
 from swarmrun.core.sandbox import RunResult, RunSpec, Step
-from swarmrun.core.task import FailureKind
+from swarmrun.core.task import FailureKind, TaskType
 
 TESTS: Final = "{tests}"
 _CANNOT_START: Final = 127
@@ -30,12 +30,18 @@ _MAX_TRIES: Final = 8
 _MAX_LOST: Final = 2
 
 
-def steps_for(profile: Profile, tests: Sequence[str]) -> tuple[Step, ...]:
-    """Expand `{tests}` to the test files; a step that needs tests is left out when there are none."""
+def steps_for(profile: Profile, kind: TaskType, tests: Sequence[str]) -> tuple[Step, ...]:
+    """Choose the steps of a task and expand `{tests}`; a step that needs tests is left out without them."""
     return tuple(
-        step.model_copy(update={"argv": tuple(_expanded(step.argv, tests))})
+        Step(
+            name=step.name,
+            argv=tuple(_expanded(step.argv, tests)),
+            timeout_seconds=step.timeout_seconds,
+            env=step.env,
+            always=step.always,
+        )
         for step in profile.check
-        if tests or TESTS not in step.argv
+        if (tests or TESTS not in step.argv) and (not step.types or kind in step.types)
     )
 
 

@@ -150,8 +150,17 @@ async def test_a_wait_ends_with_the_stop() -> None:
 
 
 def test_tests_are_expanded_and_steps_without_tests_are_left_out() -> None:
-    assert [step.argv[-2:] for step in steps_for(PROFILE, ["t/a.py", "t/b.py"])][1] == ("t/a.py", "t/b.py")
-    assert [step.name for step in steps_for(PROFILE, [])] == ["compile"]
+    kind = TaskType.WRITE_TESTS
+    assert [s.argv[-2:] for s in steps_for(PROFILE, kind, ["t/a.py", "t/b.py"])][1] == ("t/a.py", "t/b.py")
+    assert [step.name for step in steps_for(PROFILE, kind, [])] == ["compile"]
+
+
+def test_a_step_for_other_types_is_left_out() -> None:
+    compiling, testing = PROFILE.check[:2]
+    narrow = compiling.model_copy(update={"types": (TaskType.SCAFFOLD,)})
+    profile = PROFILE.model_copy(update={"check": (narrow, testing)})
+    assert [step.name for step in steps_for(profile, TaskType.WRITE_DOCS, [])] == []
+    assert [step.name for step in steps_for(profile, TaskType.SCAFFOLD, [])] == ["compile"]
 
 
 @pytest.mark.parametrize(

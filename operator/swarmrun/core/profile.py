@@ -21,6 +21,13 @@ class TaskLayout(Frozen):
     weight: int = 1
 
 
+class CheckStep(Step):
+    """A step of the agent's own check. `{tests}` as an argument expands to the task's test files."""
+
+    #: Task types whose change sets it says something about; empty means all.
+    types: tuple[TaskType, ...] = ()
+
+
 class Profile(Frozen):
     """A stack: how its project is laid out, checked and described to the model."""
 
@@ -33,8 +40,7 @@ class Profile(Frozen):
     protected: tuple[str, ...]
     #: Read-only links into the toolchain image for every run, e.g. node_modules.
     links: dict[str, str] = Field(default_factory=dict)
-    #: Steps of the agent's own check. `{tests}` as an argument expands to the task's test files.
-    check: tuple[Step, ...]
+    check: tuple[CheckStep, ...]
     #: Steps of the full gate on the combined tree.
     gate: tuple[Step, ...]
     artifacts: tuple[str, ...] = ()

@@ -4,8 +4,9 @@
 //
 // The temporary server is a real one, with its data in a private folder, reachable by a unix socket
 // only, and without fsync: it lives for one command. It is always stopped and its folder removed.
+// PGDATA_TEMPLATE names a folder that initdb has filled with these very options; copying it is faster.
 import { spawn, spawnSync } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
@@ -38,8 +39,15 @@ function owner(folder) {
 }
 
 function initialise(bin, data, user) {
-  const args = ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
-  const result = spawnSync(join(bin, "initdb"), [...args, "--no-instructions"], { ...user, cwd: "/", encoding: "utf8" });
+  const template = process.env.PGDATA_TEMPLATE;
+  if (template && existsSync(template) && user.uid === undefined) {
+    cpSync(template, data, { recursive: true });
+    chmodSync(data, 0o700);
+    return;
+  }
+  const args = ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1"];
+  const options = [...args, "--no-sync", "--no-instructions"];
+  const result = spawnSync(join(bin, "initdb"), options, { ...user, cwd: "/", encoding: "utf8" });
   if (result.status !== 0) {
     throw new Error(`initdb failed (exit ${result.status}): ${result.error ?? result.stderr}`);
   }
