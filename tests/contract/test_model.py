@@ -240,6 +240,18 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.run(self.real.submit(lease, change_set), self.model.submit(lease, change_set))
 
     @precondition(lambda self: self.leases)
+    @rule(pick=PICK, pod=PODS, content=st.sampled_from(["one", "two"]))
+    def submit_and_claim(self, pick: int, pod: str, content: str) -> None:
+        lease = self.leases[pick % len(self.leases)]
+        change_set = ChangeSet(base="", edits=(FileEdit(path="a/b", content=content),))
+        answer = self.run(
+            self.real.submit_and_claim(lease, change_set, pod, ttl_seconds=600),
+            self.model.submit_and_claim(lease, change_set, pod, ttl_seconds=600),
+        )
+        if isinstance(answer, tuple) and isinstance(answer[1], Claimed):
+            self.leases.append(answer[1].lease)
+
+    @precondition(lambda self: self.leases)
     @rule(pick=PICK, kind=st.sampled_from([FailureKind.CHECK, FailureKind.INFRASTRUCTURE]))
     def fail(self, pick: int, kind: FailureKind) -> None:
         lease = self.leases[pick % len(self.leases)]
@@ -268,7 +280,9 @@ class QueueAgainstModel(RuleBasedStateMachine):
         for agent in self.model._state.agents.values():
             if agent.index == index:
                 agent.seen = self.now - 121
-                self.do(self.client.hset(self.keys["agents"], f"{index}:seen", "1"))
+                line = cast("str", self.do(self.client.hget(self.keys["agents"], str(index))))
+                pod, _, *rest = line.split("\t")
+                self.do(self.client.hset(self.keys["agents"], str(index), "\t".join([pod, "1", *rest])))
 
     @precondition(lambda self: self.leases)
     @rule(pick=PICK, worst=st.integers(0, 60), again=st.booleans())
@@ -297,6 +311,15 @@ class QueueAgainstModel(RuleBasedStateMachine):
         counts = {"input_tokens": 3, "cache_read_tokens": 2, "cache_write_tokens": share, "output_tokens": 5}
         usage = Usage(cost_micro_usd=cost, **counts) if known else None
         self.run(self.real.settle(call, usage), self.model.settle(call, usage))
+
+    @precondition(lambda self: self.calls)
+    @rule(pick=PICK)
+    def renew(self, pick: int) -> None:
+        call = sorted(self.calls)[pick % len(self.calls)]
+        self.run(
+            self.real.renew_reservation(call, ttl_seconds=600),
+            self.model.renew_reservation(call, ttl_seconds=600),
+        )
 
     @precondition(lambda self: self.calls)
     @rule(pick=PICK, cancel=st.booleans())

@@ -87,7 +87,9 @@ class RedisWorld:
         await self.root.zadd(self._key("holds"), {call_id: 1}, xx=True)
 
     async def forget_agent(self, index: int) -> None:
-        await self.root.hset(self._key("agents"), f"{index}:seen", "1")
+        line = str(await self.root.hget(self._key("agents"), str(index)))
+        pod, _, *rest = line.split("\t")
+        await self.root.hset(self._key("agents"), str(index), "\t".join([pod, "1", *rest]))
 
     async def outwait_merger(self) -> None:
         await self.root.hset(self._key("run"), "unreported", "1")

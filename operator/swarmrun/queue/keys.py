@@ -3,14 +3,14 @@ r"""The keys of a run in Redis: a fixed set under one hash tag, so every script 
 | key | type | holds |
 |---|---|---|
 | run | hash | epoch, generation, unreported, state, plan_hash, tests, and the counters |
-| tasks | hash | `<id>:<attribute>`, the small facts of every task |
-| bodies, changes, evidence, dependents | hash | task id → Task, ChangeSet, Failure lines, ids |
-| ready:<type> | zset | task id by negated priority: the head is the most urgent |
+| tasks | hash | task id → record: the fields of `RECORD`, separated by tabs |
+| bodies, changes, evidence, hints, dependents | hash | task id → Task, ChangeSet, Failure lines, text, ids |
+| ready:<pool> | zset | task ids, the most urgent at the head; a pool is what the same agents prefer |
 | leases | zset | task id by deadline, milliseconds of server time |
 | submitted | zset | task id by order of arrival |
 | wake, wake:merge | list | capped hints for those who wait |
-| activity | list | newest first, capped |
-| agents | hash | `<index>:<attribute>`, `pod:<name>` → index |
+| events | stream | verb, agent, task id; capped |
+| agents | hash | index → pod, last seen, task, completed, failed; `pod:<name>` → index |
 | ledger | hash | limit, spent, reserved, refused, tokens, calls |
 | calls, holds, settled | hash, zset, zset | call id → record, deadline of a hold, time of a settlement |
 | cost | hash | `<metric>\t<task type>\t<model>` |
@@ -22,9 +22,48 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from swarmrun.core.task import TaskType
+from swarmrun.core.task import AFFINITY, Specialization, TaskType
 
-READY: Final = {kind: f"ready:{kind.value}" for kind in TaskType}
+#: Fields of a task's record, in order. The title is last: it alone may hold anything but a tab.
+RECORD: Final = (
+    "state",
+    "type",
+    "priority",
+    "waits",
+    "failures",
+    "token",
+    "agent",
+    "attempt",
+    "ttl",
+    "claimed",
+    "submitted",
+    "finished",
+    "done",
+    "accepted",
+    "fix_of",
+    "fix",
+    "evidence",
+    "hint",
+    "cost",
+    "commit",
+    "title",
+)
+
+
+def _pools() -> dict[TaskType, str]:
+    """Put types that the very same specializations prefer into one pool, named after the first of them."""
+    named: dict[frozenset[Specialization], str] = {}
+    return {
+        kind: named.setdefault(
+            frozenset(s for s in Specialization if kind in AFFINITY[s]), kind.value.partition("_")[2] or kind
+        )
+        for kind in TaskType
+    }
+
+
+#: Pool of each task type.
+POOLS: Final = _pools()
+READY: Final = {pool: f"ready:{pool}" for pool in dict.fromkeys(POOLS.values())}
 
 NAMES: Final[tuple[str, ...]] = (
     "run",
@@ -32,12 +71,13 @@ NAMES: Final[tuple[str, ...]] = (
     "bodies",
     "changes",
     "evidence",
+    "hints",
     "dependents",
     "leases",
     "submitted",
     "wake",
     "wake:merge",
-    "activity",
+    "events",
     "agents",
     "ledger",
     "calls",
@@ -68,7 +108,7 @@ class Keys:
 
     def __init__(self, uid: str) -> None:
         self.prefix = prefix(uid)
-        #: In the order in which every script receives them.
+        #: Every key that a run may have.
         self.all = tuple(self.prefix + name for name in NAMES)
 
     def __getitem__(self, name: str) -> str:

@@ -107,6 +107,14 @@ class Ledger:
             self._charge_whole(self.calls[call_id], CallState.EXPIRED)
         return len(due)
 
+    def renew(self, call_id: str, deadline: float) -> Reply:
+        """Prolong a hold; one that expired was charged."""
+        call = self.calls.get(call_id)
+        if call is None or call.state is not CallState.HELD:
+            return Reply.STALE
+        call.deadline = deadline
+        return Reply.OK
+
     def settle(self, call_id: str, usage: Usage | None) -> Reply:
         """Replace the hold, or the charge of an expired one, by the real cost."""
         call = self.calls.get(call_id)

@@ -173,6 +173,13 @@ class MemoryWork(MemorySide):
         self._merge.set()
         return Reply.OK
 
+    async def submit_and_claim(
+        self, lease: Lease, change_set: ChangeSet, pod: str, *, ttl_seconds: int
+    ) -> tuple[Reply, Claimed | Empty]:
+        """Submit, then claim for the pod."""
+        reply = await self.submit(lease, change_set)
+        return reply, await self.claim(pod, ttl_seconds=ttl_seconds)
+
     async def fail(self, lease: Lease, failure: Failure) -> Reply:
         """End the lease with evidence; failures of infrastructure spend no attempt."""
         if self._did(lease, "fail"):
@@ -220,6 +227,10 @@ class MemoryWork(MemorySide):
         deadline = self._now() + ttl_seconds
         call = Call(worst_micro_usd, worst_tokens, record.task.id, record.task.type, model, deadline)
         return ReserveOutcome.RESERVED if self._ledger.hold(call_id, call) else ReserveOutcome.BUDGET
+
+    async def renew_reservation(self, call_id: str, *, ttl_seconds: int) -> Reply:
+        """Prolong a hold while its call runs."""
+        return self._ledger.renew(call_id, self._now() + ttl_seconds)
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:
         """Replace the hold by the real cost. STALE: unknown call; DUP: settled before."""

@@ -290,6 +290,11 @@ class WorkQueue(Protocol):
     async def submit(self, lease: Lease, change_set: ChangeSet) -> Reply:
         """Store the change set and end the lease, in one script."""
 
+    async def submit_and_claim(
+        self, lease: Lease, change_set: ChangeSet, pod: str, *, ttl_seconds: int
+    ) -> tuple[Reply, Claimed | Empty]:
+        """Submit, then claim for the pod, in one script; the claim follows whatever the reply is."""
+
     async def fail(self, lease: Lease, failure: Failure) -> Reply:
         """End the lease with evidence: READY again, or BLOCKED when attempts are exhausted."""
 
@@ -307,6 +312,9 @@ class WorkQueue(Protocol):
         worst_tokens: int = 0,
     ) -> ReserveOutcome:
         """Hold the worst case of a call, if the lease is live and the budget bears it."""
+
+    async def renew_reservation(self, call_id: str, *, ttl_seconds: int) -> Reply:
+        """Prolong the hold of a call in flight. STALE: it ended, or expired and was charged whole."""
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:
         """Replace the hold by the real cost; None (usage unknown) turns the whole hold into spent."""

@@ -75,11 +75,11 @@ class RedisAdmin(RedisSide):
             async with self._client.pipeline(transaction=True) as pipe:
                 for name in hashes:
                     pipe.hgetall(self._keys[name])
-                pipe.lrange(self._keys["activity"], 0, rules.ACTIVITY_LENGTH - 1)
+                pipe.xrevrange(self._keys["events"], count=rules.ACTIVITY_LENGTH)
                 pipe.time()
-                *tables, activity, (whole, micro) = await pipe.execute()
+                *tables, events, (whole, micro) = await pipe.execute()
         facts = dict(zip(hashes, tables, strict=True))
-        return decode(RawSnapshot(**facts, activity=activity, server_time=int(whole) + int(micro) / 1e6))
+        return decode(RawSnapshot(**facts, events=events, server_time=int(whole) + int(micro) / 1e6))
 
     async def purge(self) -> int:
         """Delete every key of the run, in bounded batches. Returns how many."""

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 import redis.asyncio as redis
 
+from swarmrun.queue.batching import Caller
 from swarmrun.queue.keys import Keys
 from swarmrun.queue.port import Signal
 from swarmrun.queue.redis_errors import unavailable
@@ -25,7 +26,7 @@ class RedisSide:
     def __init__(self, client: redis.Redis, uid: str) -> None:
         self._client = client
         self._keys = Keys(uid)
-        self._scripts = Scripts(client, self._keys)
+        self._scripts = Scripts(Caller(client), self._keys)
         self._turns = {name: asyncio.Lock() for name in ("wake", "wake:merge")}
 
     async def signal(self, component: str, signal: Signal) -> None:

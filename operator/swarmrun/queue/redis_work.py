@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from swarmrun.core.task import ChangeSet, Failure, Lease, Reply, Task
@@ -19,24 +19,11 @@ class RedisWork(RedisSide):
     async def register(self, pod: str) -> AgentView:
         """Give the pod the lowest free index, idempotent."""
         index, task, seen, completed, failed = await self._scripts.register(pod)
-        facts = {"pod": pod, "task": task, "seen": seen, "completed": completed, "failed": failed}
-        return snapshot.agent_view(index, {name: str(value) for name, value in facts.items()})
+        return snapshot.agent_view(index, (pod, str(seen), task, str(completed), str(failed)))
 
     async def claim(self, pod: str, *, ttl_seconds: int) -> Claimed | Empty:
         """Take the best task. A lease that the pod still holds goes back first: its answer was lost."""
-        answer = await self._scripts.claim(pod, ttl_seconds)
-        if answer[0] == "EMPTY":
-            return Empty(reason=EmptyReason(answer[1]))
-        _, task_id, token, agent, attempt, body, evidence, below, hint = answer
-        return Claimed(
-            lease=Lease(
-                task_id=task_id, token=token, agent=agent, attempt=int(attempt), ttl_seconds=ttl_seconds
-            ),
-            task=Task.model_validate_json(body),
-            failures=snapshot.failures(evidence),
-            stack=(ChangeSet.model_validate_json(below),) if below else (),
-            hint=hint,
-        )
+        return _claimed(await self._scripts.claim(pod, ttl_seconds), ttl_seconds)
 
     async def wait(self, pod: str, *, timeout_seconds: float) -> None:  # noqa: ARG002 — the port names the pod
         """Return when work may have appeared, or at the timeout."""
@@ -49,6 +36,16 @@ class RedisWork(RedisSide):
     async def submit(self, lease: Lease, change_set: ChangeSet) -> Reply:
         """Store the change set and end the lease. DUP: this very content was accepted under this token."""
         return await self._scripts.submit(lease.task_id, lease.token, change_set.model_dump_json())
+
+    async def submit_and_claim(
+        self, lease: Lease, change_set: ChangeSet, pod: str, *, ttl_seconds: int
+    ) -> tuple[Reply, Claimed | Empty]:
+        """Submit, and take the next task in the same round trip, whatever the reply is."""
+        text = change_set.model_dump_json()
+        reply, answer = await self._scripts.submit_and_claim(
+            lease.task_id, lease.token, text, pod, ttl_seconds
+        )
+        return reply, _claimed(answer, ttl_seconds)
 
     async def fail(self, lease: Lease, failure: Failure) -> Reply:
         """End the lease with evidence; failures of infrastructure spend no attempt."""
@@ -76,6 +73,10 @@ class RedisWork(RedisSide):
         worst = (worst_micro_usd, worst_tokens)
         return await self._scripts.reserve(call_id, lease, worst, model=model, ttl_seconds=ttl_seconds)
 
+    async def renew_reservation(self, call_id: str, *, ttl_seconds: int) -> Reply:
+        """Prolong a hold while its call runs. STALE: unknown, ended, or expired and charged."""
+        return await self._scripts.renew(call_id, ttl_seconds)
+
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:
         """Replace the hold by the real cost. STALE: unknown call; DUP: settled before.
 
@@ -100,3 +101,16 @@ class RedisWork(RedisSide):
     async def _read(self, name: str) -> Mapping[str, str]:
         with unavailable(name):
             return cast("Mapping[str, str]", await self._client.hgetall(self._keys[name]))
+
+
+def _claimed(answer: Sequence[str], ttl_seconds: int) -> Claimed | Empty:
+    if answer[0] == "EMPTY":
+        return Empty(reason=EmptyReason(answer[1]))
+    _, task_id, token, agent, attempt, body, evidence, below, hint = answer
+    return Claimed(
+        lease=Lease(task_id=task_id, token=token, agent=agent, attempt=int(attempt), ttl_seconds=ttl_seconds),
+        task=Task.model_validate_json(body),
+        failures=snapshot.failures(evidence),
+        stack=(ChangeSet.model_validate_json(below),) if below else (),
+        hint=hint,
+    )

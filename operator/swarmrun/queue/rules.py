@@ -15,6 +15,8 @@ from swarmrun.queue.port import Submission
 
 #: Lines of recent activity that are kept.
 ACTIVITY_LENGTH: Final = 20
+#: Events that are kept for audit, roughly.
+EVENTS_LENGTH: Final = 1_000
 #: Evidence kept per task, the newest.
 EVIDENCE_LENGTH: Final = 5
 #: An agent unseen for so long loses its index.

@@ -1,72 +1,132 @@
 """One typed function per Lua script: EVALSHA, falling back to EVAL when the server has forgotten it.
 
-Every script gets the same text in front: constants generated from the Python models, then `lua/common.lua`.
-So the lifecycle table and the bounds have one source, in Python.
+A script's first line names the libraries (`lua/lib/`) that it needs. In front of them go constants generated
+from the Python models, so the lifecycle table and the bounds have one source. A script receives exactly the
+keys that its text and its libraries mention.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import redis.asyncio as redis
-from redis.exceptions import NoScriptError
-
-from swarmrun.core.task import AFFINITY, FINAL, TRANSITIONS, TYPE_RANK, Lease, Reply, Specialization, Task
+from swarmrun.core.task import (
+    AFFINITY,
+    FINAL,
+    TRANSITIONS,
+    TYPE_RANK,
+    Lease,
+    Reply,
+    Specialization,
+    Task,
+    TaskType,
+)
 from swarmrun.queue import rules
-from swarmrun.queue.keys import NAMES, Keys
+from swarmrun.queue.batching import Caller
+from swarmrun.queue.keys import NAMES, POOLS, READY, RECORD, Keys
+from swarmrun.queue.memory_state import KEEPS_CHANGES
 from swarmrun.queue.port import ReserveOutcome, Totals, Usage
 from swarmrun.queue.redis_errors import unavailable
 from swarmrun.queue.rules import QueueClosed, QueueFull
 
 #: Length of the capped lists of hints.
 WAKE_LENGTH: Final = 64
-
-_TYPES: Final = sorted(TYPE_RANK, key=lambda kind: TYPE_RANK[kind])
-_AFFINITIES: Final = tuple(
-    " ".join(kind for kind in _TYPES if kind in AFFINITY[specialization]) for specialization in Specialization
-)
-
-
-def _lua_set(words: Sequence[str]) -> str:
-    return "{" + ",".join(f"['{word}']=true" for word in words) + "}"
+_RANKS_APART: Final = 16
+_NEEDS: Final = re.compile(r"^-- needs: (.+)\n")
+_KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'|\bwake\('([\w:]+)'\)")
+#: How a library's changes reach the store when its script is done.
+_SAVES: Final = {"records": "save_records()", "agents": "save_agents()"}
 
 
-@cache
-def _prelude() -> str:
-    keys = ",".join(f"['{name}']=KEYS[{position}]" for position, name in enumerate(NAMES, start=1))
-    legal = ",".join(f"['{state}']={_lua_set(sorted(moves))}" for state, moves in TRANSITIONS.items())
-    constants = {
-        "WAKE_LENGTH": WAKE_LENGTH,
-        "ACTIVITY_LENGTH": rules.ACTIVITY_LENGTH,
-        "EVIDENCE_LENGTH": rules.EVIDENCE_LENGTH,
-        "MAX_AGENTS": rules.MAX_AGENTS,
-        "AGENT_GONE_MS": rules.AGENT_GONE_SECONDS * 1000,
-        "CALLS_REMEMBERED": rules.CALLS_REMEMBERED,
-        "LANDED_WAIT_MS": rules.LANDED_WAIT_SECONDS * 1000,
+@dataclass(frozen=True)
+class Script:
+    """A whole script, its SHA-1 by which the server knows it, and the names of its keys in order."""
+
+    text: str
+    sha: str
+    keys: tuple[str, ...]
+
+
+def _words(words: Sequence[str]) -> str:
+    return f"' {' '.join(words)} '"
+
+
+def _table(values: dict[str, str]) -> str:
+    return "{" + ",".join(f"{key}={value}" for key, value in values.items()) + "}"
+
+
+def _pools_of(specialization: Specialization) -> str:
+    preferred = AFFINITY[specialization]
+    return " ".join(dict.fromkeys(POOLS[kind] for kind in TaskType if kind in preferred))
+
+
+def _constants() -> dict[str, str]:
+    legal = [f"{state}>{to}" for state, moves in TRANSITIONS.items() for to in sorted(moves)]
+    fields = {field.upper(): str(position) for position, field in enumerate(RECORD, start=1)}
+    return {
+        "RECORD": "'^" + r"([^\t]*)\t" * (len(RECORD) - 1) + "(.*)$'",
+        **fields,
+        "LEGAL": _words(legal),
+        "FINAL": _words(sorted(FINAL)),
+        "KEEPS_CHANGES": _words(sorted(KEEPS_CHANGES)),
+        "POOLS": _table({kind: f"'{pool}'" for kind, pool in POOLS.items()}),
+        "RANKS": _table({kind: str(rank) for kind, rank in TYPE_RANK.items()}),
+        "RANKS_APART": str(_RANKS_APART),
+        "AFFINITIES": "{" + ",".join(f"'{_pools_of(s)}'" for s in Specialization) + "}",
+        "ALL_POOLS": f"'{' '.join(READY)}'",
+        "REPAIRS": f"'{POOLS[TaskType.FIX_BUG]}'",
+        "WAKE_LENGTH": str(WAKE_LENGTH),
+        "EVENTS_LENGTH": str(rules.EVENTS_LENGTH),
+        "EVIDENCE_LENGTH": str(rules.EVIDENCE_LENGTH),
+        "MAX_AGENTS": str(rules.MAX_AGENTS),
+        "AGENT_GONE_MS": str(rules.AGENT_GONE_SECONDS * 1000),
+        "CALLS_REMEMBERED": str(rules.CALLS_REMEMBERED),
+        "LANDED_WAIT_MS": str(rules.LANDED_WAIT_SECONDS * 1000),
     }
-    lines = [
-        f"local K = {{{keys}}}",
-        f"local LEGAL = {{{legal}}}",
-        f"local FINAL = {_lua_set(sorted(FINAL))}",
-    ]
-    lines += [f"local {name} = {value}" for name, value in constants.items()]
-    lines.append(f"local ALL_TYPES = '{' '.join(_TYPES)}'")
-    return "\n".join(lines) + "\n" + _text("common")
 
 
-def _text(name: str) -> str:
-    return (resources.files("swarmrun.queue") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+def _read(name: str) -> tuple[list[str], str]:
+    """Return what a Lua file needs, and its text."""
+    path = resources.files("swarmrun.queue") / "lua" / f"{name}.lua"
+    text = path.read_text(encoding="utf-8")
+    match = _NEEDS.match(text)
+    return (match[1].split(), text[match.end() :]) if match else ([], text)
+
+
+def _with_needs(names: Sequence[str], found: dict[str, str]) -> None:
+    """Add libraries to `found`, each behind what it needs itself."""
+    for name in names:
+        if name not in found:
+            needs, text = _read(f"lib/{name}")
+            _with_needs(needs, found)
+            found[name] = text
 
 
 @cache
-def source(name: str) -> tuple[str, str]:
-    """Return the whole text of a script and its SHA-1, by which the server knows it."""
-    text = _prelude() + _text(name)
-    return text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 — Redis names scripts by SHA-1
+def source(name: str) -> Script:
+    """Assemble a script: its keys, the constants that occur, libraries, the transition, and what it saves."""
+    needs, body = _read(name)
+    libraries: dict[str, str] = {}
+    _with_needs(needs, libraries)
+    saves = "".join(f"{_SAVES[library]}\n" for library in libraries if library in _SAVES)
+    code = "".join(libraries.values())
+    code += f"local function transition()\n{body}end\nlocal answer = transition()\n{saves}return answer\n"
+    mentioned = {"".join(groups) for groups in _KEY.findall(code)}
+    if "ready:" in mentioned:
+        mentioned |= set(READY.values())
+    keys = tuple(key for key in NAMES if key in mentioned)
+    table = ",".join(f"['{key}']=KEYS[{position}]" for position, key in enumerate(keys, start=1))
+    constants = "".join(
+        f"local {key} = {value}\n" for key, value in _constants().items() if re.search(rf"\b{key}\b", code)
+    )
+    text = f"local K = {{{table}}}\n{constants}{code}"
+    digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 — Redis names scripts by SHA-1
+    return Script(text, digest, keys)
 
 
 class Scripts:
@@ -76,17 +136,17 @@ class Scripts:
         QueueUnavailable: the connection failed or timed out.
     """
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._client, self._keys = client, keys
+    def __init__(self, caller: Caller, keys: Keys) -> None:
+        self._caller, self._keys = caller, keys
+        self._names: dict[str, tuple[str, ...]] = {}
 
     async def _run(self, name: str, *args: str | int) -> Any:
-        text, sha = source(name)
-        keys = self._keys.all
+        script = source(name)
+        keys = self._names.get(name)
+        if keys is None:
+            keys = self._names[name] = tuple(self._keys[key] for key in script.keys)
         with unavailable(name):
-            try:
-                return await self._client.evalsha(sha, len(keys), *keys, *args)
-            except NoScriptError:
-                return await self._client.eval(text, len(keys), *keys, *args)
+            return await self._caller.call(script, keys, args)
 
     # the operator's side
 
@@ -113,7 +173,7 @@ class Scripts:
         """
         args: list[str | int] = [plan_hash, max_attempts, len(tasks)]
         for task in tasks:
-            body = task.model_dump_json()
+            body = task.model_dump_json(exclude_defaults=True)
             dependencies = " ".join(dict.fromkeys(task.depends_on))
             args += [task.id, task.type, task.title, task.priority, body, dependencies]
         for task_id, commit in landed:
@@ -162,11 +222,8 @@ class Scripts:
         Raises:
             QueueFull: no index is free.
         """
-        numbers = (ttl_seconds * 1000, ttl_seconds, rules.REAP_PER_CLAIM)
-        answer: list[str] = await self._run("claim", pod, *numbers, *_AFFINITIES)
-        if answer[0] == "FULL":
-            raise QueueFull(f"all {rules.MAX_AGENTS} agent indexes are taken")
-        return answer
+        answer: list[str] = await self._run("claim", pod, ttl_seconds, rules.REAP_PER_CLAIM)
+        return _room(answer)
 
     async def heartbeat(self, task_id: str, token: str) -> Reply:
         """Prolong a lease."""
@@ -175,6 +232,18 @@ class Scripts:
     async def submit(self, task_id: str, token: str, change_set: str) -> Reply:
         """End a lease with a change set."""
         return Reply(await self._run("submit", task_id, token, change_set))
+
+    async def submit_and_claim(
+        self, task_id: str, token: str, change_set: str, pod: str, ttl_seconds: int
+    ) -> tuple[Reply, list[str]]:
+        """End a lease with a change set and take the next task: the answers of `submit` and `claim`.
+
+        Raises:
+            QueueFull: the change set is in, but no index is free.
+        """
+        args = (task_id, token, change_set, pod, ttl_seconds, rules.REAP_PER_CLAIM)
+        reply, answer = await self._run("submit_and_claim", *args)
+        return Reply(reply), _room(answer)
 
     async def fail(self, task_id: str, token: str, failure: str, *, counts: bool) -> Reply:
         """End a lease with evidence."""
@@ -191,6 +260,10 @@ class Scripts:
         micro_usd, tokens = worst
         args = (call_id, lease.task_id, lease.token, micro_usd, model, ttl_seconds * 1000, tokens)
         return ReserveOutcome(await self._run("reserve", *args))
+
+    async def renew(self, call_id: str, ttl_seconds: int) -> Reply:
+        """Prolong a hold."""
+        return Reply(await self._run("renew", call_id, ttl_seconds * 1000))
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:
         """Replace a hold by the real cost."""
@@ -229,7 +302,7 @@ class Scripts:
         """
         repair: tuple[str | int, ...] = ("",)
         if fix is not None:
-            repair = (fix.id, fix.type, fix.title, fix.priority, fix.model_dump_json())
+            repair = (fix.id, fix.type, fix.title, fix.priority, fix.model_dump_json(exclude_defaults=True))
         answer = await self._run("reject", task_id, token, failure, int(counts), *repair)
         if answer == "OCCUPIED":
             raise rules.occupied_fix(str(repair[0]))
@@ -247,3 +320,9 @@ class Scripts:
     async def record(self, key: str, field: str, value: str) -> None:
         """Keep a fact for conditions and report, while the run is open."""
         await self._run("record", key, field, value)
+
+
+def _room(answer: list[str]) -> list[str]:
+    if answer[0] == "FULL":
+        raise QueueFull(f"all {rules.MAX_AGENTS} agent indexes are taken")
+    return answer

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarmrun.core.task import Failure, TaskState, TaskType, specialization_of
+from swarmrun.queue.keys import RECORD
 from swarmrun.queue.port import (
     Activity,
     AgentView,
@@ -32,24 +33,25 @@ class RawSnapshot:
     ledger: Mapping[str, str]
     signals: Mapping[str, str]
     documents: Mapping[str, str]
-    activity: Sequence[str]
+    #: (stream id, fields), newest first.
+    events: Sequence[tuple[str, Mapping[str, str]]]
     server_time: float
 
 
 def decode(raw: RawSnapshot) -> Snapshot:
     """Build the snapshot; a run that is not open reads as epoch 0, paused, empty."""
     tests = raw.run.get("tests")
+    tasks = {task_id: record(line) for task_id, line in sorted(raw.tasks.items())}
     return Snapshot(
         epoch=int(raw.run.get("epoch", 0)),
         plan_hash=raw.run.get("plan_hash", ""),
         state=RunState(raw.run.get("state", RunState.PAUSED)),
         server_time=raw.server_time,
         tasks=tuple(
-            _task(task_id, facts, failures(raw.evidence.get(task_id, "")))
-            for task_id, facts in sorted(_grouped(raw.tasks).items())
+            _task(task_id, facts, failures(raw.evidence.get(task_id, ""))) for task_id, facts in tasks.items()
         ),
         agents=_agents(raw.agents),
-        activity=tuple(_activity(line) for line in raw.activity),
+        activity=tuple(_activity(at, fields["e"], tasks) for at, fields in raw.events),
         totals=totals(raw.ledger),
         tests=TestTotals.model_validate_json(tests) if tests else TestTotals(),
         signals={name: Signal.model_validate_json(text[1:]) for name, text in sorted(raw.signals.items())},
@@ -98,19 +100,17 @@ def seconds(milliseconds: str | None) -> float:
     return int(milliseconds) / 1000 if milliseconds else 0.0
 
 
-def _grouped(fields: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    grouped: dict[str, dict[str, str]] = defaultdict(dict)
-    for field, value in fields.items():
-        owner, _, attribute = field.rpartition(":")
-        grouped[owner][attribute] = value
-    return grouped
+def record(line: str) -> dict[str, str]:
+    """Parse a task's record; empty fields are left out."""
+    values = line.split("\t", len(RECORD) - 1)
+    return {name: value for name, value in zip(RECORD, values, strict=True) if value}
 
 
 def _task(task_id: str, facts: Mapping[str, str], evidence: tuple[Failure, ...]) -> TaskView:
     return TaskView(
         id=task_id,
         type=TaskType(facts["type"]),
-        title=facts["title"],
+        title=facts.get("title", ""),
         state=TaskState(facts["state"]),
         agent=facts.get("agent", ""),
         attempt=int(facts.get("attempt", 0)),
@@ -125,24 +125,25 @@ def _task(task_id: str, facts: Mapping[str, str], evidence: tuple[Failure, ...])
 
 
 def _agents(fields: Mapping[str, str]) -> tuple[AgentView, ...]:
-    grouped = _grouped(fields)
-    indexes = sorted(int(owner) for owner in grouped if owner.isdigit())
-    return tuple(agent_view(index, grouped[str(index)]) for index in indexes)
+    indexes = sorted(int(field) for field in fields if field.isdigit())
+    return tuple(agent_view(index, fields[str(index)].split("\t")) for index in indexes)
 
 
-def agent_view(index: int, facts: Mapping[str, str]) -> AgentView:
-    """Build one agent's view from its attributes."""
+def agent_view(index: int, facts: Sequence[str]) -> AgentView:
+    """Build one agent's view from pod, last seen, task, completed, failed."""
+    pod, seen, task, completed, failed = facts
     return AgentView(
         agent=f"agent-{index}",
-        pod=facts.get("pod", ""),
+        pod=pod,
         specialization=specialization_of(index),
-        task_id=facts.get("task", ""),
-        last_seen=seconds(facts.get("seen")),
-        completed=int(facts.get("completed", 0)),
-        failed=int(facts.get("failed", 0)),
+        task_id=task,
+        last_seen=seconds(seen),
+        completed=int(completed),
+        failed=int(failed),
     )
 
 
-def _activity(line: str) -> Activity:
-    at, agent, verb, task_id, title = line.split("\t", 4)
-    return Activity(at=seconds(at), agent=agent, verb=verb, task_id=task_id, title=title)
+def _activity(at: str, event: str, tasks: Mapping[str, Mapping[str, str]]) -> Activity:
+    verb, agent, task_id = event.split("\t")
+    title = tasks.get(task_id, {}).get("title", "")
+    return Activity(at=seconds(at.partition("-")[0]), agent=agent, verb=verb, task_id=task_id, title=title)

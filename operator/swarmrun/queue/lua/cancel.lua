@@ -1,3 +1,4 @@
+-- needs: calls
 -- ARGV: call. It never reached the provider, so its hold is free again, even one charged at its expiry.
 local call = ARGV[1]
 local c = read_call(call)

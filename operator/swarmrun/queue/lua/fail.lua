@@ -1,8 +1,9 @@
+-- needs: verdicts
 -- ARGV: id, token, failure, '1' if it spends an attempt.
 local id, token = ARGV[1], ARGV[2]
 if did(id, 'fail', token) then return 'DUP' end
 if not holds(id, token) then return 'STALE' end
-seen(get(id, 'agent'))
+seen(get(id, AGENT))
 mark(id, 'fail', token)
 judge(id, ARGV[3], ARGV[4], 'ready')
 return 'OK'

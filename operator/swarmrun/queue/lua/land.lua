@@ -1,16 +1,17 @@
+-- needs: tasks
 -- ARGV: id, token, commit, commit of the target (of a repair). Both land, or neither.
 local id, token = ARGV[1], ARGV[2]
 if did(id, 'land', token) then return 'DUP' end
-if get(id, 'state') ~= 'submitted' or get(id, 'token') ~= token then return 'STALE' end
-local target = get(id, 'fix_of')
+if not waits_for_merge(id, token) then return 'STALE' end
+local target = get(id, FIX_OF)
 mark(id, 'land', token)
 
 local function complete(done, commit)
-  local agent = get(done, 'agent')
+  local name = get(done, AGENT)
   move(done, 'completed')
-  put(done, 'commit', commit)
-  count(agent, 'completed')
-  note('completed', done, agent)
+  put(done, COMMIT, commit)
+  count(name, COMPLETED)
+  note('completed', done, name)
 end
 
 if target then complete(target, ARGV[4]) end

@@ -1,3 +1,4 @@
+-- needs: budget
 -- ARGV: epoch, server run id, then nothing or what was spent before: money, input tokens, output tokens, tokens
 -- of unknown calls, calls. Plant the generation and raise the fence. Only a rising epoch raises the sums, so that
 -- a repetition counts nothing twice; what the ledger still holds or has counted is part of them.

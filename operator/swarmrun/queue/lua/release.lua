@@ -1,3 +1,4 @@
+-- needs: tasks
 -- ARGV: id, token.
 local id, token = ARGV[1], ARGV[2]
 if did(id, 'release', token) then return 'DUP' end

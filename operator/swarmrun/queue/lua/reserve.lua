@@ -1,3 +1,4 @@
+-- needs: tasks calls
 -- ARGV: call, task id, token, worst case, model, ttl in milliseconds, worst case in tokens.
 local call, id, token, worst, model = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('HEXISTS', K.calls, call) == 1 then return 'duplicate' end
@@ -5,7 +6,7 @@ if not holds(id, token) then return 'stale' end
 -- Stricter than the other calls: past its deadline nobody may begin to spend, reaped or not.
 if tonumber(redis.call('ZSCORE', K.leases, id)) <= NOW then return 'stale' end
 if run('state') ~= 'active' then return 'paused' end
-local kind, tokens = get(id, 'type'), tonumber(ARGV[7])
+local kind, tokens = get(id, TYPE), tonumber(ARGV[7])
 local fix = kind == 'fix_bug'
 if not fits(worst, tokens, fix) then
   refuse(worst, tokens, fix)

@@ -1,3 +1,4 @@
+-- needs: budget
 -- ARGV: limit, most tokens or nothing, part of the limit that is kept for repairs. Money never below what is
 -- spent and held; more budget ends the stop.
 local old, old_reserve = ledger('limit'), ledger('fix_reserve')

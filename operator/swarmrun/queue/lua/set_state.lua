@@ -1,4 +1,5 @@
+-- needs: wake
 -- ARGV: state. Those who wait look again, whatever it is now.
 redis.call('HSET', K.run, 'state', ARGV[1])
-for _ = 1, WAKE_LENGTH do wake('wake') end
+wake_all()
 return 1

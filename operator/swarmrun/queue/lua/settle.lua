@@ -1,3 +1,4 @@
+-- needs: calls
 -- ARGV: call, then nothing (usage unknown) or cost, input, cache read, cache write, output.
 -- A hold that expired was charged whole; a later report corrects it.
 local call = ARGV[1]

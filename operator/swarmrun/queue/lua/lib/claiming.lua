@@ -1,0 +1,79 @@
+-- needs: tasks budget
+local function empty(reason)
+  redis.call('DEL', K.wake)
+  return {'EMPTY', reason}
+end
+
+-- The most urgent of some pools.
+local function best(pools)
+  local id, score
+  for pool in string.gmatch(pools, '%S+') do
+    local head = redis.call('ZRANGE', K['ready:' .. pool], 0, 0, 'WITHSCORES')
+    if head[1] then
+      local other = tonumber(head[2])
+      if not id or other < score then id, score = head[1], other end
+    end
+  end
+  return id
+end
+
+-- Why nothing may be claimed, whatever is ready.
+local function closed(facts)
+  local state, unreported, total, open = facts[2], facts[3], facts[4], facts[5]
+  if state == 'finished' then return 'done' end
+  if state ~= 'active' then return 'paused' end
+  if tonumber(unreported or '0') > NOW then return 'paused' end
+  if tonumber(total or '0') > 0 and tonumber(open) == 0 then return 'done' end
+end
+
+local function lease(id, index, epoch, ttl)
+  local name = 'agent-' .. index
+  local token = epoch .. '-' .. redis.call('HINCRBY', K.run, 'counter', 1)
+  local attempt = int(num(id, FAILURES) + 1)
+  move(id, 'leased')
+  redis.call('ZADD', K.leases, int(NOW + ttl * 1000), id)
+  agent(index)[TASK] = id
+  put(id, TOKEN, token)
+  put(id, AGENT, name)
+  put(id, ATTEMPT, attempt)
+  put(id, TTL, ttl)
+  put(id, CLAIMED, int(NOW))
+  note('claimed', id, name)
+  local target = get(id, FIX_OF)
+  return {
+    'CLAIMED', id, token, name, attempt, redis.call('HGET', K.bodies, id),
+    get(id, EVIDENCE) and redis.call('HGET', K.evidence, id) or '',
+    target and redis.call('HGET', K.changes, target) or '',
+    get(id, HINT) and redis.call('HGET', K.hints, id) or '',
+  }
+end
+
+-- Lease the best task for a pod. `reaped`: expired leases to return on the way, at most. An agent prefers its own
+-- pools and takes the best of all when they are empty.
+local function claim(pod, ttl, reaped)
+  local facts = redis.call('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open')
+  local epoch = facts[1]
+  if not epoch then return {'EMPTY', 'paused'} end
+  reap_leases(reaped)
+  local index = register(pod)
+  if not index then return {'FULL'} end
+  -- A pod works on one task. If it claims again, the answer to its last claim was lost or its worker restarted.
+  local held = agent(index)[TASK]
+  if held ~= '' then give_back(held) end
+  local why = closed(facts)
+  if why then return empty(why) end
+  -- While only the money kept for repairs is left, repairs are the only work.
+  local stops = redis.call('HMGET', K.ledger, REFUSED[false], REFUSED[true])
+  local repairs_only = stops[1]
+  if stops[2] or (repairs_only and not best(REPAIRS)) then return empty('budget') end
+  local provider = redis.call('HGET', K.signals, 'provider')
+  if provider and string.sub(provider, 1, 1) == '-' then return empty('provider') end
+  local id
+  if repairs_only then
+    id = best(REPAIRS)
+  else
+    id = best(AFFINITIES[tonumber(index) % #AFFINITIES + 1]) or best(ALL_POOLS)
+  end
+  if not id then return empty('no_work') end
+  return lease(id, index, epoch, ttl)
+end

@@ -1,0 +1,4 @@
+-- needs: base
+-- The server's time in milliseconds; no other clock counts.
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -1,0 +1,5 @@
+-- needs: submitting claiming
+-- ARGV: id, token, change set, pod, lease in seconds, expired leases to return. Whatever the first answer is, the pod
+-- is free for the next task.
+local reply = submit(ARGV[1], ARGV[2], ARGV[3])
+return {reply, claim(ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))}
