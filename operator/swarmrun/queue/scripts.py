@@ -1,8 +1,8 @@
 """One typed function per Lua script: EVALSHA, falling back to EVAL when the server has forgotten it.
 
-A script's first line names the libraries (`lua/lib/`) that it needs. In front of them go constants generated
-from the Python models, so the lifecycle table and the bounds have one source. A script receives exactly the
-keys that its text and its libraries mention.
+A script is assembled from the blocks of `lua/lib/` that it reaches, in front of them constants generated from
+the Python models, so the lifecycle table and the bounds have one source. It receives exactly the keys that
+its text mentions.
 """
 
 from __future__ import annotations
@@ -37,10 +37,27 @@ from swarmrun.queue.rules import QueueClosed, QueueFull
 #: Length of the capped lists of hints.
 WAKE_LENGTH: Final = 64
 _RANKS_APART: Final = 16
-_NEEDS: Final = re.compile(r"^-- needs: (.+)\n")
+#: Files of `lua/lib/`, each behind those it uses.
+_LIBRARIES: Final = (
+    "base",
+    "clock",
+    "wake",
+    "records",
+    "agents",
+    "tasks",
+    "verdicts",
+    "budget",
+    "calls",
+    "submitting",
+    "claiming",
+)
+_COMMENT: Final = re.compile(r"^ *--.*\n", re.MULTILINE)
+_BLOCK: Final = re.compile(r"\n\n(?=\S)")
+_DEFINED: Final = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
+_WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'|\bwake\('([\w:]+)'\)")
-#: How a library's changes reach the store when its script is done.
-_SAVES: Final = {"records": "save_records()", "agents": "save_agents()"}
+#: How the changes of a script reach the store when it is done: by what keeps them meanwhile.
+_SAVES: Final = {"changed": "save_records()", "agents": "save_agents()"}
 
 
 @dataclass(frozen=True)
@@ -90,40 +107,44 @@ def _constants() -> dict[str, str]:
     }
 
 
-def _read(name: str) -> tuple[list[str], str]:
-    """Return what a Lua file needs, and its text."""
+def _read(name: str) -> str:
+    """Return a Lua file without its comments: a word in one reaches nothing."""
     path = resources.files("swarmrun.queue") / "lua" / f"{name}.lua"
-    text = path.read_text(encoding="utf-8")
-    match = _NEEDS.match(text)
-    return (match[1].split(), text[match.end() :]) if match else ([], text)
+    return _COMMENT.sub("", path.read_text(encoding="utf-8"))
 
 
-def _with_needs(names: Sequence[str], found: dict[str, str]) -> None:
-    """Add libraries to `found`, each behind what it needs itself."""
-    for name in names:
-        if name not in found:
-            needs, text = _read(f"lib/{name}")
-            _with_needs(needs, found)
-            found[name] = text
+@cache
+def _blocks() -> tuple[tuple[frozenset[str], str], ...]:
+    """Return every library's blocks in order, each with the names that it defines."""
+    blocks = [block for library in _LIBRARIES for block in _BLOCK.split(_read(f"lib/{library}").strip())]
+    return tuple((frozenset(_WORD.findall(" ".join(_DEFINED.findall(block)))), block) for block in blocks)
+
+
+def _reached(body: str) -> list[tuple[frozenset[str], str]]:
+    """Return the blocks that a script reaches, in order: last to first, for none uses a later one."""
+    wanted, found = set(_WORD.findall(body)), []
+    for names, block in reversed(_blocks()):
+        if names & wanted:
+            wanted |= set(_WORD.findall(block))
+            found.append((names, block))
+    return found[::-1]
 
 
 @cache
 def source(name: str) -> Script:
-    """Assemble a script: its keys, the constants that occur, libraries, the transition, and what it saves."""
-    needs, body = _read(name)
-    libraries: dict[str, str] = {}
-    _with_needs(needs, libraries)
-    saves = "".join(f"{_SAVES[library]}\n" for library in libraries if library in _SAVES)
-    code = "".join(libraries.values())
-    code += f"local function transition()\n{body}end\nlocal answer = transition()\n{saves}return answer\n"
+    """Assemble a script: its keys, the constants that occur, blocks, the transition, and what it saves."""
+    body = _read(name)
+    saves = [save for keeper, save in _SAVES.items() if any(keeper in n for n, _ in _reached(body))]
+    blocks = [block for _, block in _reached(body + "".join(saves))]
+    call = ["local function transition()", body.rstrip(), "end", "local answer = transition()", *saves]
+    code = "\n".join([*blocks, *call, "return answer\n"])
     mentioned = {"".join(groups) for groups in _KEY.findall(code)}
     if "ready:" in mentioned:
         mentioned |= set(READY.values())
     keys = tuple(key for key in NAMES if key in mentioned)
     table = ",".join(f"['{key}']=KEYS[{position}]" for position, key in enumerate(keys, start=1))
-    constants = "".join(
-        f"local {key} = {value}\n" for key, value in _constants().items() if re.search(rf"\b{key}\b", code)
-    )
+    words = set(_WORD.findall(code))
+    constants = "".join(f"local {key} = {value}\n" for key, value in _constants().items() if key in words)
     text = f"local K = {{{table}}}\n{constants}{code}"
     digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 — Redis names scripts by SHA-1
     return Script(text, digest, keys)

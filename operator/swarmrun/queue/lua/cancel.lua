@@ -1,4 +1,3 @@
--- needs: calls
 -- ARGV: call. It never reached the provider, so its hold is free again, even one charged at its expiry.
 local call = ARGV[1]
 local c = read_call(call)
@@ -11,9 +10,9 @@ else
   c.state = 'cancelled'
   write_call(call, c)
   charge(c, -c.amount)
-  redis.call('HINCRBY', K.ledger, 'calls', -1)
+  command('HINCRBY', K.ledger, 'calls', -1)
   tally(c, 'calls', -1)
-  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
+  command('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
   tally(c, 'unknown', -1)
 end
 reconsider()

@@ -1,4 +1,3 @@
--- needs: verdicts
 -- ARGV: id, token, failure, '1' if it spends an attempt.
 local id, token = ARGV[1], ARGV[2]
 if did(id, 'fail', token) then return 'DUP' end

@@ -1,4 +1,3 @@
--- needs: tasks
 -- ARGV: id, token, commit, commit of the target (of a repair). Both land, or neither.
 local id, token = ARGV[1], ARGV[2]
 if did(id, 'land', token) then return 'DUP' end

@@ -1,4 +1,3 @@
--- needs: tasks calls
 -- ARGV: limit. Expired leases go back, expired holds are charged: a frozen caller may still spend them.
 local limit = tonumber(ARGV[1])
 local leases = reap_leases(limit)

@@ -1,4 +1,3 @@
--- needs: agents
 -- ARGV: pod. Returns index, task, last seen, completed, failed.
 if not run('epoch') then return {'CLOSED'} end
 local index = register(ARGV[1])

@@ -1,4 +1,3 @@
--- needs: verdicts
 -- ARGV: id, token, failure, '1' if it spends an attempt, then the repair: id, type, title, priority, body;
 -- an empty id means none. A repair's own rejection needs no further repair.
 local id, token, failure, counts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -20,12 +19,12 @@ create(fix, ARGV[6], ARGV[7], ARGV[8], ARGV[9])
 put(fix, COST, cost or '')
 put(fix, FIX_OF, id)
 put(id, FIX, fix)
-redis.call('HINCRBY', K.run, 'open', 1)
-if not before then redis.call('HINCRBY', K.run, 'total', 1) end
-redis.call('HSET', K.evidence, fix, redis.call('HGET', K.evidence, id))
+command('HINCRBY', K.run, 'open', 1)
+if not before then command('HINCRBY', K.run, 'total', 1) end
+command('HSET', K.evidence, fix, command('HGET', K.evidence, id))
 put(fix, EVIDENCE, '1')
 if get(id, HINT) then
-  redis.call('HSET', K.hints, fix, redis.call('HGET', K.hints, id))
+  command('HSET', K.hints, fix, command('HGET', K.hints, id))
   put(fix, HINT, '1')
 end
 move(fix, 'ready')

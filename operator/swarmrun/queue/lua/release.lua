@@ -1,4 +1,3 @@
--- needs: tasks
 -- ARGV: id, token.
 local id, token = ARGV[1], ARGV[2]
 if did(id, 'release', token) then return 'DUP' end

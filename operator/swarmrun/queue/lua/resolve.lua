@@ -1,4 +1,3 @@
--- needs: tasks
 -- ARGV: id, action, hint.
 local id, action, hint = ARGV[1], ARGV[2], ARGV[3]
 local state = get(id, STATE)
@@ -7,9 +6,9 @@ if action == 'retry' then
   if among(FINAL, state) then return 'STALE' end
   if state ~= 'blocked' then return 'DUP' end
   drop(id, FAILURES, FIX, EVIDENCE)
-  redis.call('HDEL', K.evidence, id)
+  command('HDEL', K.evidence, id)
   if hint ~= '' then
-    redis.call('HSET', K.hints, id, hint)
+    command('HSET', K.hints, id, hint)
     put(id, HINT, '1')
   end
   give_back(id)

@@ -1,4 +1,3 @@
--- needs: submitting claiming
 -- ARGV: id, token, change set, pod, lease in seconds, expired leases to return. Whatever the first answer is, the pod
 -- is free for the next task.
 local reply = submit(ARGV[1], ARGV[2], ARGV[3])

@@ -1,4 +1,3 @@
--- needs: clock
 -- An agent's line: pod, last seen, task, completed, failed; and "pod:<name>" gives the index.
 local POD, SEEN, TASK, COMPLETED, FAILED = 1, 2, 3, 4, 5
 local agents = {}
@@ -6,7 +5,7 @@ local agents = {}
 local function agent(index)
   local a = agents[index]
   if a == nil then
-    local line = redis.call('HGET', K.agents, index)
+    local line = command('HGET', K.agents, index)
     a = line and {string.match(line, '^([^\t]*)\t(%d+)\t([^\t]*)\t(%d+)\t(%d+)$')} or false
     agents[index] = a
   end
@@ -32,14 +31,14 @@ end
 
 -- Index of a pod: its own, else the lowest that is free or whose holder is gone; nil when all are taken.
 local function register(pod)
-  local index = redis.call('HGET', K.agents, 'pod:' .. pod)
+  local index = command('HGET', K.agents, 'pod:' .. pod)
   if not index then
     for i = 0, MAX_AGENTS - 1 do
       local holder = agent(tostring(i))
       if not holder or tonumber(holder[SEEN]) < NOW - AGENT_GONE_MS then
         index = tostring(i)
         if holder then
-          redis.call('HDEL', K.agents, 'pod:' .. holder[POD])
+          command('HDEL', K.agents, 'pod:' .. holder[POD])
           holder[POD] = pod
         else
           agents[index] = {pod, '0', '', '0', '0'}
@@ -48,7 +47,7 @@ local function register(pod)
       end
     end
     if not index then return nil end
-    redis.call('HSET', K.agents, 'pod:' .. pod, index)
+    command('HSET', K.agents, 'pod:' .. pod, index)
   end
   agent(index)[SEEN] = int(NOW)
   return index
@@ -56,6 +55,6 @@ end
 
 local function save_agents()
   for index, a in pairs(agents) do
-    if a then redis.call('HSET', K.agents, index, table.concat(a, '\t')) end
+    if a then command('HSET', K.agents, index, table.concat(a, '\t')) end
   end
 end

@@ -1,6 +1,5 @@
--- needs: tasks budget
 local function empty(reason)
-  redis.call('DEL', K.wake)
+  command('DEL', K.wake)
   return {'EMPTY', reason}
 end
 
@@ -8,7 +7,7 @@ end
 local function best(pools)
   local id, score
   for pool in string.gmatch(pools, '%S+') do
-    local head = redis.call('ZRANGE', K['ready:' .. pool], 0, 0, 'WITHSCORES')
+    local head = command('ZRANGE', K['ready:' .. pool], 0, 0, 'WITHSCORES')
     if head[1] then
       local other = tonumber(head[2])
       if not id or other < score then id, score = head[1], other end
@@ -28,10 +27,10 @@ end
 
 local function lease(id, index, epoch, ttl)
   local name = 'agent-' .. index
-  local token = epoch .. '-' .. redis.call('HINCRBY', K.run, 'counter', 1)
+  local token = epoch .. '-' .. command('HINCRBY', K.run, 'counter', 1)
   local attempt = int(num(id, FAILURES) + 1)
   move(id, 'leased')
-  redis.call('ZADD', K.leases, int(NOW + ttl * 1000), id)
+  command('ZADD', K.leases, int(NOW + ttl * 1000), id)
   agent(index)[TASK] = id
   put(id, TOKEN, token)
   put(id, AGENT, name)
@@ -41,17 +40,17 @@ local function lease(id, index, epoch, ttl)
   note('claimed', id, name)
   local target = get(id, FIX_OF)
   return {
-    'CLAIMED', id, token, name, attempt, redis.call('HGET', K.bodies, id),
-    get(id, EVIDENCE) and redis.call('HGET', K.evidence, id) or '',
-    target and redis.call('HGET', K.changes, target) or '',
-    get(id, HINT) and redis.call('HGET', K.hints, id) or '',
+    'CLAIMED', id, token, name, attempt, command('HGET', K.bodies, id),
+    get(id, EVIDENCE) and command('HGET', K.evidence, id) or '',
+    target and command('HGET', K.changes, target) or '',
+    get(id, HINT) and command('HGET', K.hints, id) or '',
   }
 end
 
 -- Lease the best task for a pod. `reaped`: expired leases to return on the way, at most. An agent prefers its own
 -- pools and takes the best of all when they are empty.
 local function claim(pod, ttl, reaped)
-  local facts = redis.call('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open')
+  local facts = command('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open')
   local epoch = facts[1]
   if not epoch then return {'EMPTY', 'paused'} end
   reap_leases(reaped)
@@ -63,10 +62,10 @@ local function claim(pod, ttl, reaped)
   local why = closed(facts)
   if why then return empty(why) end
   -- While only the money kept for repairs is left, repairs are the only work.
-  local stops = redis.call('HMGET', K.ledger, REFUSED[false], REFUSED[true])
+  local stops = command('HMGET', K.ledger, REFUSED[false], REFUSED[true])
   local repairs_only = stops[1]
   if stops[2] or (repairs_only and not best(REPAIRS)) then return empty('budget') end
-  local provider = redis.call('HGET', K.signals, 'provider')
+  local provider = command('HGET', K.signals, 'provider')
   if provider and string.sub(provider, 1, 1) == '-' then return empty('provider') end
   local id
   if repairs_only then

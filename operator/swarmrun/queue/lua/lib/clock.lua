@@ -1,4 +1,3 @@
--- needs: base
 -- The server's time in milliseconds; no other clock counts.
-local clock = redis.call('TIME')
+local clock = command('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -1,11 +1,10 @@
--- needs: base
 -- A task's record is one line: the fields of keys.RECORD, separated by tabs. Read once, written once per script.
 local records, changed = {}, {}
 
 local function record(id)
   local r = records[id]
   if r == nil then
-    local line = redis.call('HGET', K.tasks, id)
+    local line = command('HGET', K.tasks, id)
     r = line and {string.match(line, RECORD)} or false
     records[id] = r
   end
@@ -31,7 +30,7 @@ local function drop(id, ...)
 end
 
 local function create(id, kind, title, priority, body)
-  redis.call('HSET', K.bodies, id, body)
+  command('HSET', K.bodies, id, body)
   local r = {}
   for field = 1, TITLE do r[field] = '' end
   r[STATE], r[TYPE], r[PRIORITY], r[TITLE] = 'pending', kind, priority, title
@@ -39,5 +38,5 @@ local function create(id, kind, title, priority, body)
 end
 
 local function save_records()
-  for id in pairs(changed) do redis.call('HSET', K.tasks, id, table.concat(records[id], '\t')) end
+  for id in pairs(changed) do command('HSET', K.tasks, id, table.concat(records[id], '\t')) end
 end

@@ -1,4 +1,3 @@
--- needs: tasks
 -- End a lease with a change set, in one step.
 local function submit(id, token, change_set)
   local acceptance = token .. ' ' .. string.sub(redis.sha1hex(change_set), 1, 16)
@@ -6,7 +5,7 @@ local function submit(id, token, change_set)
   if not holds(id, token) then return 'STALE' end
   seen(get(id, AGENT))
   move(id, 'submitted')
-  redis.call('HSET', K.changes, id, change_set)
+  command('HSET', K.changes, id, change_set)
   put(id, ACCEPTED, acceptance)
   note('submitted', id, get(id, AGENT))
   return 'OK'

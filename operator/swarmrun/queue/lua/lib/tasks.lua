@@ -1,6 +1,5 @@
--- needs: clock wake records agents
 local function note(verb, id, name)
-  redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_LENGTH, '*', 'e', verb .. '\t' .. (name or '') .. '\t' .. id)
+  command('XADD', K.events, 'MAXLEN', '~', EVENTS_LENGTH, '*', 'e', verb .. '\t' .. (name or '') .. '\t' .. id)
 end
 
 local function pool_of(id) return K['ready:' .. POOLS[get(id, TYPE)]] end
@@ -12,34 +11,34 @@ local function move(id, to)
     error('illegal move of ' .. id .. ' from ' .. tostring(from) .. ' to ' .. to)
   end
   if from == 'ready' then
-    redis.call('ZREM', pool_of(id), id)
+    command('ZREM', pool_of(id), id)
   elseif from == 'leased' then
-    redis.call('ZREM', K.leases, id)
+    command('ZREM', K.leases, id)
     local a = named(get(id, AGENT))
     if a and a[TASK] == id then a[TASK] = '' end
   elseif from == 'submitted' then
-    redis.call('ZREM', K.submitted, id)
+    command('ZREM', K.submitted, id)
   end
   put(id, STATE, to)
   if to == 'ready' then
     drop(id, AGENT, CLAIMED, SUBMITTED)
     -- The most urgent has the lowest score; the type's rank decides among equals.
-    redis.call('ZADD', pool_of(id), int(RANKS[get(id, TYPE)] - RANKS_APART * num(id, PRIORITY)), id)
+    command('ZADD', pool_of(id), int(RANKS[get(id, TYPE)] - RANKS_APART * num(id, PRIORITY)), id)
     wake('wake')
   elseif to == 'submitted' then
     put(id, SUBMITTED, int(NOW))
-    redis.call('ZADD', K.submitted, redis.call('HINCRBY', K.run, 'sequence', 1), id)
+    command('ZADD', K.submitted, command('HINCRBY', K.run, 'sequence', 1), id)
     wake('wake:merge')
   elseif among(FINAL, to) then
     put(id, FINISHED, int(NOW))
-    redis.call('HINCRBY', K.run, 'open', -1)
+    command('HINCRBY', K.run, 'open', -1)
   end
-  if among(KEEPS_CHANGES, from) and not among(KEEPS_CHANGES, to) then redis.call('HDEL', K.changes, id) end
+  if among(KEEPS_CHANGES, from) and not among(KEEPS_CHANGES, to) then command('HDEL', K.changes, id) end
 end
 
 -- Let those go on that waited for a task which has just become final.
 local function free_dependents(id)
-  for dependent in string.gmatch(redis.call('HGET', K.dependents, id) or '', '%S+') do
+  for dependent in string.gmatch(command('HGET', K.dependents, id) or '', '%S+') do
     local waits = num(dependent, WAITS) - 1
     put(dependent, WAITS, int(waits))
     if waits == 0 and get(dependent, STATE) == 'pending' then move(dependent, 'ready') end
@@ -63,7 +62,7 @@ local function give_back(id)
 end
 
 local function reap_leases(limit)
-  local expired = redis.call('ZRANGEBYSCORE', K.leases, '-inf', int(NOW), 'LIMIT', 0, limit)
+  local expired = command('ZRANGEBYSCORE', K.leases, '-inf', int(NOW), 'LIMIT', 0, limit)
   for _, id in ipairs(expired) do give_back(id) end
   return #expired
 end

@@ -1,13 +1,12 @@
--- needs: tasks
 -- Add evidence to a task; `counts` is '1' when it spends an attempt. Newest EVIDENCE_LENGTH are kept.
 local function strike(id, failure, counts)
   local lines = {}
-  for line in string.gmatch(redis.call('HGET', K.evidence, id) or '', '[^\n]+') do
+  for line in string.gmatch(command('HGET', K.evidence, id) or '', '[^\n]+') do
     lines[#lines + 1] = line
   end
   lines[#lines + 1] = failure
   local first = math.max(1, #lines - EVIDENCE_LENGTH + 1)
-  redis.call('HSET', K.evidence, id, table.concat(lines, '\n', first))
+  command('HSET', K.evidence, id, table.concat(lines, '\n', first))
   put(id, EVIDENCE, '1')
   if counts == '1' then put(id, FAILURES, int(num(id, FAILURES) + 1)) end
 end
