@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 SOURCES := operator agent_image hack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run
+.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-hub
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ e2e: ## One run on the real node, with seeded faults
 
 bench-run: setup ## Latencies, memory and scheduling efficiency of a real run
 	@$(PY) -m swarmbench $(BENCH_FLAGS)
+
+bench-hub: setup ## CPU of a streamed model call in the hub, and how even 500 streams flow
+	@$(PY) -m hubbench $(BENCH_FLAGS)
 
 crds: ## Write the CRDs from the models
 	@$(PY) hack/crds/generate.py

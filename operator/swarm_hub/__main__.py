@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Final
 
+import uvloop
 from aiohttp import web
 from pydantic import ValidationError
 
@@ -24,6 +25,9 @@ from swarmrun.telemetry import configure_logging
 _LOG: Final = logging.getLogger("swarm_hub")
 _DRAIN_SECONDS: Final = 25.0
 _SETTLE_SECONDS: Final = 3.0
+#: A call makes and drops thousands of objects, hardly any in cycles. With Python's own thresholds, looking for
+#: those costs a fifth of a call.
+_GC_THRESHOLDS: Final = (50_000, 50, 100)
 
 
 async def run(settings: HubSettings) -> None:
@@ -46,6 +50,7 @@ async def run(settings: HubSettings) -> None:
         await _listen(metrics, settings.metrics_listen)
         hub.begin()
         gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         _LOG.info("hub serves", extra={"run": config.name, "namespace": config.namespace})
         await _until_the_end(hub, settings.refused_grace_seconds)
     finally:
@@ -91,7 +96,7 @@ def main() -> None:
                 "bad setting", extra={"variable": problem.path, "rule": problem.rule, "fix": problem.fix}
             )
         sys.exit(2)
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))
 
 
 if __name__ == "__main__":

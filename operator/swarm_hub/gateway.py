@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -16,8 +17,10 @@ from swarm_hub.dialects import Dialect, ModelCall
 from swarm_hub.health import ProviderHealth, ProviderRefused
 from swarm_hub.ledger import CallRefusedError, Hold, Ledger, Purchase
 from swarm_hub.metrics import HubMetrics
+from swarm_hub.pace import Pace, TooFastError
 from swarm_hub.prices import PriceBook, allowed_models
 from swarm_hub.queue_api import lease_of
+from swarm_hub.refusals import Refusals
 from swarm_hub.upstream import (
     NotSentError,
     OutcomeUnknownError,
@@ -57,13 +60,15 @@ class ModelGateway:
         ledger: Ledger,
         upstream: Upstream,
         health: ProviderHealth,
+        pace: Pace,
         metrics: HubMetrics,
         types: TaskTypes,
         deadline_seconds: float,
     ) -> None:
         self._config, self._dialect, self._token = config, dialect, agent_token
         self._prices, self._ledger, self._upstream = prices, ledger, upstream
-        self._health, self._metrics, self._types = health, metrics, types
+        self._health, self._pace, self._refusals = health, pace, Refusals()
+        self._metrics, self._types = metrics, types
         self._deadline = deadline_seconds
         self._models = allowed_models(config.models)
 
@@ -78,6 +83,11 @@ class ModelGateway:
             return self._refuse(
                 request, CallRefusedError(refused.status, "provider_refused", refused.message, retry_after=60)
             )
+        except TooFastError as error:
+            return self._refuse(
+                request,
+                CallRefusedError(429, "rate_limited", str(error), retry_after=math.ceil(error.seconds)),
+            )
         except STORE_ERRORS as error:
             _LOG.warning("the store does not answer", extra={"error": type(error).__name__})
             return self._refuse(
@@ -90,10 +100,17 @@ class ModelGateway:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         call, purchase = await self._understand(request)
         request[_MODEL] = call.model
+        if (how := self._refusals.before(call)) is not None:
+            raise CallRefusedError(
+                400, "refused_before", f"the provider has refused this very request ({how}); change it"
+            )
+        self._pace.check()
         async with AsyncExitStack() as stack:
             async with self._health.turn():
                 hold = await stack.enter_async_context(self._ledger.hold(purchase))
-                answer = await self._send(request, call, hold)
+                async with self._pace.turn():
+                    answer = await self._send(request, call, hold)
+                    self._pace.saw(answer.status, answer.headers)
                 stack.callback(answer.close)
                 if answer.status >= _FIRST_ERROR:
                     return await self._relay_error(call, hold, answer)
@@ -137,10 +154,11 @@ class ModelGateway:
         )
 
     async def _send(self, request: web.Request, call: ModelCall, hold: Hold) -> aiohttp.ClientResponse:
+        hold.may_cost = True
         try:
             return await self._upstream.open(call, request.headers)
         except NotSentError as error:
-            hold.free()
+            hold.may_cost = False
             raise CallRefusedError(
                 502, "provider_unreachable", f"no connection to the provider ({error})", retry_after=5
             ) from None
@@ -153,12 +171,13 @@ class ModelGateway:
         self, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
     ) -> web.StreamResponse:
         if answer.status not in _MAYBE_BILLED:
-            hold.free()
+            hold.may_cost = False
         try:
             body = await read_answer(answer, _ERROR_BODY)
         except OutcomeUnknownError:
             body = b""
         self._health.failed(answer.status, body)
+        self._refusals.answered(call, answer.status)
         self._metrics.request(call.model, f"http_{answer.status}")
         # A redirect is not followed, and means nothing to the caller.
         status = answer.status if answer.status >= _CLIENT_ERROR else 502
@@ -184,18 +203,22 @@ class ModelGateway:
         """Pass the bytes on as they come. A stream that broke off breaks off for the caller as well."""
         response = web.StreamResponse(status=answer.status, headers=forwarded_headers(answer.headers))
         meter = self._dialect.meter()
-        outcome = "client_gone"
+        outcome, last = "client_gone", b""
         try:
             await response.prepare(request)
             async with asyncio.timeout(self._deadline):
                 async for chunk in chunks_of(answer):
                     meter.feed(chunk)
                     hold.usage = meter.usage
-                    await response.write(chunk)
-            outcome = "ok" if hold.usage and meter.stopped else "usage_unknown"
+                    if answer.content.at_eof():
+                        last = chunk
+                    else:
+                        await response.write(chunk)
+            outcome = "ok" if hold.usage and meter.stop_reason else "usage_unknown"
+            self._refusals.stopped(call, meter.stop_reason)
             # Settled before the end: the caller's next call finds the ledger up to date.
             await self._ledger.close(hold)
-            await response.write_eof()
+            await response.write_eof(last)
         except (OutcomeUnknownError, TimeoutError):
             outcome = "cut"
             if request.transport is not None:

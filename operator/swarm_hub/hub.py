@@ -14,11 +14,12 @@ from swarm_hub.claims import Claims
 from swarm_hub.dialects import dialect_for
 from swarm_hub.gateway import ModelGateway
 from swarm_hub.health import ProviderHealth, Refusal
-from swarm_hub.ledger import Ledger
+from swarm_hub.ledger import HOLD_SECONDS, Ledger
 from swarm_hub.metrics import HubMetrics
+from swarm_hub.pace import Pace
 from swarm_hub.prices import PriceBook
 from swarm_hub.queue_api import QueueApi
-from swarm_hub.upstream import Upstream
+from swarm_hub.upstream import SILENCE_SECONDS, Upstream
 from swarmrun.queue.port import WorkQueue
 from swarmrun.runconfig import RunConfig
 
@@ -38,6 +39,8 @@ class Hub:
         provider_key: str,
         now: Callable[[], float],
         patience_seconds: float = PATIENCE_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
+        hold_seconds: int = HOLD_SECONDS,
     ) -> None:
         deadline = min(config.task_timeout_seconds, _LONGEST_CALL)
         dialect = dialect_for(config.provider.type)
@@ -47,16 +50,23 @@ class Hub:
         self.claims = Claims(queue, self._background, ttl_seconds=config.lease_seconds)
         self.health = ProviderHealth(queue.signal, self._background, provider_key)
         self._prices = PriceBook(config, now)
-        self._upstream = Upstream(dialect, config.provider.base_url, provider_key, deadline_seconds=deadline)
+        self._upstream = Upstream(
+            dialect,
+            config.provider.base_url,
+            provider_key,
+            deadline_seconds=deadline,
+            silence_seconds=silence_seconds,
+        )
         admission = Admission(queue, self._background, patience_seconds=patience_seconds)
         gateway = ModelGateway(
             config,
             dialect,
             agent_token=agent_token,
             prices=self._prices,
-            ledger=Ledger(queue, admission, self.metrics, self._background, deadline_seconds=deadline),
+            ledger=Ledger(queue, admission, self.metrics, self._background, hold_seconds=hold_seconds),
             upstream=self._upstream,
             health=self.health,
+            pace=Pace(now, patience_seconds=patience_seconds),
             metrics=self.metrics,
             types=self.claims.types,
             deadline_seconds=deadline,

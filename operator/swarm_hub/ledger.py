@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from swarm_hub.admission import Admission, Held, Worst
 from swarm_hub.background import STORE_ERRORS, Background, persist
@@ -19,8 +18,10 @@ from swarmrun.core.task import Frozen, Lease, TaskType
 from swarmrun.queue.port import ReserveOutcome, Usage, WorkQueue
 
 _LOG: Final = logging.getLogger(__name__)
-#: A hold outlives the longest call by this much; a hold that expires counts as spent.
-_MARGIN_SECONDS: Final = 60
+#: Seconds that a hold lives without being renewed: so long the money of a dead hub's calls is neither spent
+#: nor free. A hold that expires counts as spent; a usage that arrives after that corrects it.
+HOLD_SECONDS: Final = 120
+_RENEWALS_PER_LIFE: Final = 3
 
 
 class CallRefusedError(SwarmError):
@@ -43,21 +44,32 @@ class Purchase(Frozen):
 
 
 class Hold:
-    """A reservation. Set `usage` when the provider has stated it; call `free` when nothing was billed."""
+    """A reservation, a context; leaving it settles.
 
-    def __init__(self, call_id: str, purchase: Purchase) -> None:
-        self.call_id, self.purchase = call_id, purchase
+    Set `may_cost` before the call goes out, and unset it when nothing was billed for certain. Set `usage` once it
+    is stated; of a call that may cost, unknown usage spends the whole hold.
+    """
+
+    def __init__(self, ledger: Ledger, purchase: Purchase) -> None:
+        self._ledger, self.purchase = ledger, purchase
+        self.call_id = uuid.uuid4().hex
         self.usage: TokenUsage | None = None
-        self.free_of_charge = False
+        self.may_cost = False
         self.closed = False
+        self.renewal: asyncio.TimerHandle | None = None
 
-    def free(self) -> None:
-        """Nothing was generated, so nothing is to be paid."""
-        self.free_of_charge = True
+    async def __aenter__(self) -> Self:
+        await self._ledger.open(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._ledger.close(self)
 
 
 class Ledger:
-    """Makes holds and ends them."""
+    """Makes holds, keeps them alive and ends them."""
 
     def __init__(
         self,
@@ -66,20 +78,23 @@ class Ledger:
         metrics: HubMetrics,
         background: Background,
         *,
-        deadline_seconds: int,
+        hold_seconds: int = HOLD_SECONDS,
     ) -> None:
         self._queue, self._admission = queue, admission
         self._metrics, self._background = metrics, background
-        self._ttl = deadline_seconds + _MARGIN_SECONDS
+        self._ttl = hold_seconds
 
-    @asynccontextmanager
-    async def hold(self, purchase: Purchase) -> AsyncIterator[Hold]:
-        """Reserve the worst case; on leaving, settle. Usage still unknown then spends the whole hold.
+    def hold(self, purchase: Purchase) -> Hold:
+        """Return a context that holds the worst case of a call.
 
-        Raises:
+        Raises (on entering):
             CallRefusedError: no budget, no lease, or the run is paused.
         """
-        hold = Hold(uuid.uuid4().hex, purchase)
+        return Hold(self, purchase)
+
+    async def open(self, hold: Hold) -> None:
+        """Reserve; see `hold`."""
+        purchase = hold.purchase
         outcome = await self._admission.reserve(
             hold.call_id,
             purchase.lease,
@@ -93,21 +108,34 @@ class Ledger:
         )
         if outcome is not ReserveOutcome.RESERVED:
             raise _refusal(outcome, purchase)
-        try:
-            yield hold
-        finally:
-            await self.close(hold)
+        self._renew_later(hold)
 
     async def close(self, hold: Hold) -> None:
         """End a hold, once; survives the cancellation of the caller and a short absence of the store."""
         if hold.closed:
             return
         hold.closed = True
+        if hold.renewal is not None:
+            hold.renewal.cancel()
         await asyncio.shield(self._background.spawn(self._settle(hold)))
+
+    def _renew_later(self, hold: Hold) -> None:
+        loop = asyncio.get_running_loop()
+        hold.renewal = loop.call_later(self._ttl / _RENEWALS_PER_LIFE, self._renew_now, hold)
+
+    def _renew_now(self, hold: Hold) -> None:
+        self._background.spawn(self._renew(hold))
+        self._renew_later(hold)
+
+    async def _renew(self, hold: Hold) -> None:
+        try:
+            await self._queue.renew_reservation(hold.call_id, ttl_seconds=self._ttl)
+        except STORE_ERRORS as error:
+            _LOG.warning("a hold was not renewed; trying again", extra={"error": type(error).__name__})
 
     async def _settle(self, hold: Hold) -> None:
         try:
-            if hold.free_of_charge:
+            if not hold.may_cost:
                 await persist(lambda: self._queue.cancel_reservation(hold.call_id))
             else:
                 usage = _priced(hold)
@@ -116,7 +144,7 @@ class Ledger:
         except STORE_ERRORS as error:
             # The hold stays until it expires, and then counts as spent: dearer than it was, never cheaper.
             _LOG.warning("a call was not settled", extra={"error": type(error).__name__})
-        await self._admission.settled()
+        self._admission.settled()
 
     def _count(self, hold: Hold, usage: Usage | None) -> None:
         purchase = hold.purchase

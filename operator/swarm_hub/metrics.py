@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -10,7 +11,9 @@ from swarmrun.core.money import MICRO
 from swarmrun.core.pricing import TokenUsage
 from swarmrun.queue.port import Totals
 
+_M = TypeVar("_M", Counter, Histogram)
 _RUN: Final = ("namespace", "run")
+_MOST_CHILDREN: Final = 1024
 _BUCKETS: Final = (0.005, 0.02, 0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -21,6 +24,8 @@ class HubMetrics:
         self.registry = CollectorRegistry()
         self._run = (namespace, run)
         self._provider = provider
+        # Finding a child by its labels costs more than counting; there are few.
+        self._child = lru_cache(_MOST_CHILDREN)(_child)
         self._requests = Counter(
             "swarmrun_llm_requests_total",
             "Model calls by outcome.",
@@ -52,11 +57,11 @@ class HubMetrics:
 
     def request(self, model: str, outcome: str) -> None:
         """Count a model call."""
-        self._requests.labels(*self._run, self._provider, model, outcome).inc()
+        self._child(self._requests, *self._run, self._provider, model, outcome).inc()
 
     def spent(self, model: str, task_type: str, micro_usd: int, usage: TokenUsage | None) -> None:
         """Add a settled call."""
-        self._cost.labels(*self._run, model, task_type).inc(micro_usd / MICRO)
+        self._child(self._cost, *self._run, model, task_type).inc(micro_usd / MICRO)
         if usage is None:
             return
         kinds = {
@@ -66,11 +71,11 @@ class HubMetrics:
             "cache_write": usage.cache_write_tokens + usage.cache_write_long_tokens,
         }
         for kind, tokens in kinds.items():
-            self._tokens.labels(*self._run, kind).inc(tokens)
+            self._child(self._tokens, *self._run, kind).inc(tokens)
 
     def served(self, route: str, code: int, seconds: float) -> None:
         """Observe a request to the hub; `route` is the pattern, not the path."""
-        self._duration.labels(*self._run, route, str(code)).observe(seconds)
+        self._child(self._duration, *self._run, route, str(code)).observe(seconds)
 
     def budget(self, totals: Totals) -> None:
         """Show the ledger."""
@@ -84,3 +89,7 @@ class HubMetrics:
     def render(self) -> bytes:
         """Render the text format."""
         return generate_latest(self.registry)
+
+
+def _child(metric: _M, *labels: str) -> _M:
+    return metric.labels(*labels)

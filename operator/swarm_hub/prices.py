@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from swarmrun.core.pricing import Price
 from swarmrun.prices import lookup_price, unpriced_models
 from swarmrun.runconfig import ModelPolicy, RunConfig
+
+#: Prices change with a date; looking one up takes longer than all else of a call.
+_LASTS_SECONDS: Final = 10.0
 
 
 def allowed_models(policy: ModelPolicy) -> frozenset[str]:
@@ -20,14 +24,19 @@ class PriceBook:
 
     def __init__(self, config: RunConfig, now: Callable[[], float]) -> None:
         self._config, self._now = config, now
+        self._known: dict[str, tuple[float, Price]] = {}
 
     def price(self, model: str) -> Price:
-        """Return the model's price.
+        """Return the price of one of the run's models.
 
         Raises:
             PriceUnknown: neither the run's configuration nor the table knows it.
         """
-        return lookup_price(model, self._config.provider, at=self._at())
+        until, price = self._known.get(model, (0.0, None))
+        if price is None or self._now() >= until:
+            price = lookup_price(model, self._config.provider, at=self._at())
+            self._known[model] = (self._now() + _LASTS_SECONDS, price)
+        return price
 
     def missing(self) -> tuple[str, ...]:
         """Models of the run's policy without a price."""

@@ -176,9 +176,9 @@ def test_usage_that_is_not_stated_is_unknown(dialect: Dialect, answer: bytes) ->
 def test_usage_before_the_stop_is_not_final() -> None:
     meter = OPENAI.meter()
     meter.feed(event(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 1}))
-    assert (meter.usage, meter.stopped) == (None, False)
+    assert (meter.usage, meter.stop_reason) == (None, "")
     meter.feed(FINISH)
-    assert (meter.usage, meter.stopped) == (None, True)
+    assert (meter.usage, meter.stop_reason) == (None, "stop")
     meter.feed(event(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 9}))
     assert meter.usage == TokenUsage(input_tokens=5, output_tokens=9)
 

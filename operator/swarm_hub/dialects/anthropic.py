@@ -20,7 +20,7 @@ from swarm_hub.dialects.base import (
     text_field,
     token_bound,
 )
-from swarm_hub.dialects.sse import DataLines
+from swarm_hub.dialects.sse import Lines, payloads
 from swarmrun.core.pricing import TokenUsage
 
 #: From this API version on the key goes into `Authorization: Bearer`, before it into `x-api-key`.
@@ -91,24 +91,26 @@ class _Meter:
     """Usage begins in `message_start` and is final with the `message_delta` that has the stop reason."""
 
     def __init__(self) -> None:
-        self._lines = DataLines()
+        self._lines = Lines()
         self._seen: dict[str, Any] = {}
         self.usage: TokenUsage | None = None
-        self.stopped = False
+        self.stop_reason = ""
 
     def feed(self, chunk: bytes) -> None:
         """See `StreamMeter.feed`."""
-        for data in self._lines.feed(chunk):
-            if b'"message_start"' in data or b'"message_delta"' in data:
-                self._take(load_answer(data) or {})
+        block = self._lines.feed(chunk)
+        if b'"message_start"' in block or b'"message_delta"' in block:
+            for data in payloads(block):
+                if b'"message_start"' in data or b'"message_delta"' in data:
+                    self._take(load_answer(data) or {})
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if event.get("type") == "message_start":
             self._merge(_object(event, "message"))
         elif event.get("type") == "message_delta":
             self._merge(event)
-            if _object(event, "delta").get("stop_reason"):
-                self.stopped = True
+            if reason := _object(event, "delta").get("stop_reason"):
+                self.stop_reason = str(reason)
                 self.usage = _usage(self._seen) if "usage" in event else None
 
     def _merge(self, holder: Mapping[str, Any]) -> None:

@@ -40,8 +40,8 @@ class StreamMeter(Protocol):
         """Final usage, or None while unknown."""
 
     @property
-    def stopped(self) -> bool:
-        """True once a stop reason was seen."""
+    def stop_reason(self) -> str:
+        """The provider's word for why the answer ended; empty until it was seen."""
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream; never raises."""

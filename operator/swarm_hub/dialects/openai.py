@@ -21,7 +21,7 @@ from swarm_hub.dialects.base import (
     text_field,
     token_bound,
 )
-from swarm_hub.dialects.sse import DataLines
+from swarm_hub.dialects.sse import Lines, payloads
 from swarmrun.core.pricing import TokenUsage
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
@@ -40,7 +40,8 @@ _LOCAL_FIELDS: Final = frozenset({"top_k", "min_p", "repetition_penalty", "chat_
 _TEXT: Final = frozenset({"text", "refusal"})
 _TOOLS: Final = frozenset({"function", "custom"})
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
-_FINISH: Final = re.compile(rb'"finish_reason"\s*:\s*"')
+#: Inside a text the quotes are escaped, so this is never a text.
+_FINISH: Final = re.compile(rb'"finish_reason"\s*:\s*"([^"]{1,64})"')
 
 
 class OpenAIDialect:
@@ -105,17 +106,21 @@ class OpenAIDialect:
 
 class _Meter:
     def __init__(self) -> None:
-        self._lines = DataLines()
+        self._lines = Lines()
         self.usage: TokenUsage | None = None
-        self.stopped = False
+        self.stop_reason = ""
 
     def feed(self, chunk: bytes) -> None:
         """See `StreamMeter.feed`. Only an event with a usage object is parsed: those are few."""
-        for data in self._lines.feed(chunk):
-            if not self.stopped and _FINISH.search(data):
-                self.stopped = True
-            # Some servers count along in every event; only what comes with or after the stop is final.
-            if self.stopped and _USAGE.search(data):
+        block, start = self._lines.feed(chunk), 0
+        if not self.stop_reason:
+            found = _FINISH.search(block)
+            if found is None:
+                return
+            self.stop_reason, start = found[1].decode("utf-8", "replace"), found.start()
+        # Some servers count along in every event; only what comes with or after the stop is final.
+        for data in payloads(block, start):
+            if _USAGE.search(data):
                 self.usage = _usage(load_answer(data)) or self.usage
 
 

@@ -8,19 +8,30 @@ from typing import Final
 MAX_LINE: Final = 1_048_576
 
 
-class DataLines:
-    """Cut a byte stream into the payloads of its `data:` lines."""
+class Lines:
+    """Cuts a byte stream into blocks of whole lines; those that hold nothing to meter stay whole."""
 
     def __init__(self) -> None:
         self._tail = b""
         self.overflowed = False
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the payloads that the chunk completes."""
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the lines that the chunk completes; empty when there is none."""
         if self.overflowed:
-            return []
-        lines = (self._tail + chunk).split(b"\n")
-        self._tail = lines.pop()
+            return b""
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            self._tail += chunk
+            block = b""
+        else:
+            block = self._tail + chunk[:end]
+            self._tail = chunk[end:]
         if len(self._tail) > MAX_LINE:
             self._tail, self.overflowed = b"", True
-        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        return block
+
+
+def payloads(block: bytes, start: int = 0) -> list[bytes]:
+    """Return the payloads of the `data:` lines of a block, from the line that holds the byte at `start`."""
+    begin = block.rfind(b"\n", 0, start) + 1
+    return [line[5:].strip() for line in block[begin:].split(b"\n") if line.startswith(b"data:")]
