@@ -25,8 +25,8 @@ from swarmrun.telemetry import configure_logging
 _LOG: Final = logging.getLogger("swarm_hub")
 _DRAIN_SECONDS: Final = 25.0
 _SETTLE_SECONDS: Final = 3.0
-#: A call makes and drops thousands of objects, hardly any in cycles. With Python's own thresholds, looking for
-#: those costs a fifth of a call.
+#: A call makes and drops thousands of objects, hardly any in cycles. With Python's own thresholds, looking
+#: for those costs a fifth of a call.
 _GC_THRESHOLDS: Final = (50_000, 50, 100)
 
 

@@ -7,19 +7,15 @@ from collections import OrderedDict
 from typing import Final
 
 from swarm_hub.background import Background, persist
+from swarm_hub.bell import Bell
 from swarmrun.core.errors import SwarmError
 from swarmrun.core.task import Lease
 from swarmrun.queue.port import Claimed, Empty, EmptyReason, WorkQueue
 
 #: Leases kept in memory for their task type, a metric label; far more than any run has agents.
 _REMEMBERED: Final = 4096
-#: Long polls at a time; each holds a connection to the store.
-MAX_WAITING: Final = 512
-#: Pause between two looks when `wait` returns at once and there is still nothing to claim.
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 2.0
-#: Work may appear between a claim and the wait that follows it; a hint missed so costs this at most.
-_LOOK_AGAIN_SECONDS: Final = 5.0
+#: Long polls at a time; each holds one connection of an agent.
+MAX_WAITING: Final = 8192
 
 
 class TooManyWaitingError(SwarmError):
@@ -52,17 +48,14 @@ class Claims:
     ) -> None:
         self._queue, self._background, self._ttl = queue, background, ttl_seconds
         self._max_waiting, self._waiting = max_waiting, 0
-        self._draining = asyncio.Event()
+        self._bell = Bell(queue)
+        self.draining = False
         self.types = TaskTypes()
 
     def drain(self) -> None:
-        """Make no more claims; long polls under way end with nothing."""
-        self._draining.set()
-
-    @property
-    def draining(self) -> bool:
-        """True once the process is about to end."""
-        return self._draining.is_set()
+        """Make no more claims, because the process is about to end; long polls under way end with nothing."""
+        self.draining = True
+        self._bell.close()
 
     async def next(self, pod: str, wait_seconds: float) -> Claimed | Empty:
         """Claim a task for the pod, waiting for one up to `wait_seconds`.
@@ -85,21 +78,13 @@ class Claims:
     async def _poll(self, pod: str, wait_seconds: float) -> Claimed | Empty:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_seconds
-        pause = _FIRST_PAUSE
+        if self.draining:
+            return Empty(reason=EmptyReason.NO_WORK)
         await self._queue.register(pod)
-        answer: Claimed | Empty = Empty(reason=EmptyReason.NO_WORK)
-        while not self.draining:
+        answer = await self._claim(pod)
+        while isinstance(answer, Empty) and await self._bell.wait(deadline - loop.time()):
             answer = await self._claim(pod)
-            remaining = deadline - loop.time()
-            if isinstance(answer, Claimed) or remaining <= 0:
-                return answer
-            looked_at = loop.time()
-            await self._wait(pod, min(remaining, _LOOK_AGAIN_SECONDS))
-            # A wake-up that brings nothing, as while the run is paused, must not become a hot loop.
-            rest = min(pause - (loop.time() - looked_at), deadline - loop.time())
-            if rest > 0:
-                await self._rest(rest)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            self._bell.found(work=isinstance(answer, Claimed))
         return answer
 
     async def _claim(self, pod: str) -> Claimed | Empty:
@@ -117,23 +102,3 @@ class Claims:
         answer = await claim
         if isinstance(answer, Claimed):
             self.give_back(answer.lease, "the agent went away while it claimed")
-
-    async def _wait(self, pod: str, seconds: float) -> None:
-        """Wait for the queue's hint, the timeout or the end of the process."""
-        hint = asyncio.ensure_future(self._queue.wait(pod, timeout_seconds=seconds))
-        stop = asyncio.ensure_future(self._draining.wait())
-        try:
-            # A second on top: the queue's own timeout comes first unless the store hangs.
-            await asyncio.wait({hint, stop}, timeout=seconds + 1, return_when=asyncio.FIRST_COMPLETED)
-            if hint.done():
-                hint.result()
-        finally:
-            hint.cancel()
-            stop.cancel()
-            await asyncio.gather(hint, stop, return_exceptions=True)
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._draining.wait(), seconds)
-        except TimeoutError:
-            return

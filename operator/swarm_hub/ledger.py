@@ -46,8 +46,8 @@ class Purchase(Frozen):
 class Hold:
     """A reservation, a context; leaving it settles.
 
-    Set `may_cost` before the call goes out, and unset it when nothing was billed for certain. Set `usage` once it
-    is stated; of a call that may cost, unknown usage spends the whole hold.
+    Set `may_cost` before the call goes out, and unset it when nothing was billed for certain. Set `usage`
+    once it is stated; of a call that may cost, unknown usage spends the whole hold.
     """
 
     def __init__(self, ledger: Ledger, purchase: Purchase) -> None:

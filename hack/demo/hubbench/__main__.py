@@ -198,30 +198,34 @@ async def streams(folder: Path, options: Options) -> None:
 
 
 async def idle(folder: Path, options: Options) -> None:
-    """Let many agents wait for work that does not come."""
+    """Let many agents wait for work that does not come, in long polls of 20 seconds."""
     with site(folder, chunks=1, gap_ms=0) as at:
         await claims(at.redis_url, 0)
-        body = [json.dumps({"pod": f"pod-{n}", "wait_seconds": 20}).encode() for n in range(options.agents)]
-        polls = [request_bytes("/v1/claim", _AGENT_TOKEN, each) for each in body]
-        before, redis_before = cpu_seconds(at.hub), cpu_seconds(at.redis)
-        seen, loop = Seen(), asyncio.get_running_loop()
-        began = loop.time()
-        writers = []
-        for poll in polls:
-            reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
-            writer.write(poll)
-            writers.append((reader, writer))
-        heads = await asyncio.gather(*(reader.readline() for reader, _ in writers))
+        callers = [await asyncio.open_connection("127.0.0.1", at.port) for _ in range(options.agents)]
+        await _poll(callers, 0)  # all are known now
+        loop = asyncio.get_running_loop()
+        before, redis_before, began = cpu_seconds(at.hub), cpu_seconds(at.redis), loop.time()
+        refused = await _poll(callers, 20)
         took = loop.time() - began
-        seen.failures = [head for head in heads if b" 200 " not in head]
-        for _, writer in writers:
-            writer.close()
         hub, redis = cpu_seconds(at.hub) - before, cpu_seconds(at.redis) - redis_before
+        for _, writer in callers:
+            writer.close()
         print(
             f"{options.agents} idle agents, long polls of 20 s: hub {hub / took * 100:.1f} % of a core, "
-            f"Redis {redis / took * 100:.1f} %; {len(seen.failures)} polls refused; "
-            f"hub {memory_mib(at.hub):.0f} MiB"
+            f"Redis {redis / took * 100:.1f} %; {refused} polls refused; hub {memory_mib(at.hub):.0f} MiB"
         )
+
+
+async def _poll(callers: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]], seconds: int) -> int:
+    """Ask for work on every connection, and return how many were refused."""
+    for number, (_, writer) in enumerate(callers):
+        body = json.dumps({"pod": f"pod-{number}", "wait_seconds": seconds}).encode()
+        writer.write(request_bytes("/v1/claim", _AGENT_TOKEN, body))
+    heads = await asyncio.gather(*(reader.readuntil(b"\r\n\r\n") for reader, _ in callers))
+    for head, (reader, _) in zip(heads, callers, strict=True):
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+    return sum(b" 200 " not in head for head in heads)
 
 
 async def _main(options: Options) -> None:
