@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,7 +19,7 @@ from aiohttp import web
 from swarm_hub.hub import Hub
 from swarmrun.core.task import Lease, Reply, Task, TaskType
 from swarmrun.queue.memory import MemoryQueue
-from swarmrun.queue.port import Claimed, RunState, Usage, WorkQueue
+from swarmrun.queue.port import Claimed, ReserveOutcome, RunState, Usage, WorkQueue
 from swarmrun.queue.redis import RedisQueue, connect
 from swarmrun.runconfig import ModelPolicy, PriceOverride, ProviderConfig, ProviderType, RunConfig
 
@@ -40,6 +40,8 @@ class Provider:
     proceed: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set when a slow answer has begun.
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Asked first: it may answer in its own way, or leave the answer to the last message.
+    behave: Callable[[web.Request], Awaitable[web.StreamResponse | None]] | None = None
     url: str = ""
 
     async def openai(self, request: web.Request) -> web.StreamResponse:
@@ -51,6 +53,8 @@ class Provider:
     async def _answer(self, request: web.Request, events: Any, whole: Any) -> web.StreamResponse:
         body = await request.json()
         self.requests.append((request.headers.copy(), body))
+        if self.behave is not None and (own := await self.behave(request)) is not None:
+            return own
         what = body["messages"][-1]["content"]
         given = request.headers.get("x-api-key") or request.headers.get("Authorization", "").removeprefix(
             "Bearer "
@@ -71,7 +75,7 @@ class Provider:
         for index, event in enumerate(events):
             if index == 2:
                 self.begun.set()
-                if what == "slow":
+                if what in ("slow", "hang"):
                     await self.proceed.wait()
                 if what == "cut" and request.transport is not None:
                     request.transport.abort()
@@ -93,11 +97,14 @@ class WatchedQueue:
         self.settled: asyncio.Queue[Usage | None] = asyncio.Queue()
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()
         self.released: asyncio.Queue[str] = asyncio.Queue()
+        self.renewed: asyncio.Queue[str] = asyncio.Queue()
         self.claims = 0
         self.claiming = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
         self.most_held = 0
+        #: Refusals although the call would have fitted once others had settled.
+        self.false_refusals = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -113,6 +120,9 @@ class WatchedQueue:
         outcome = await self._inner.reserve(*args, **kwargs)
         totals = await self._inner.totals()
         self.most_held = max(self.most_held, totals.spent_micro_usd + totals.reserved_micro_usd)
+        worst = (kwargs["worst_micro_usd"], kwargs["worst_tokens"])
+        if outcome is ReserveOutcome.BUDGET and totals.fits(*worst, fix=False, held=False):
+            self.false_refusals += 1
         return outcome
 
     async def settle(self, call_id: str, usage: Usage | None) -> Reply:
@@ -123,6 +133,11 @@ class WatchedQueue:
     async def cancel_reservation(self, call_id: str) -> Reply:
         reply = await self._inner.cancel_reservation(call_id)
         self.cancelled.put_nowait(call_id)
+        return reply
+
+    async def renew_reservation(self, call_id: str, *, ttl_seconds: int) -> Reply:
+        reply = await self._inner.renew_reservation(call_id, ttl_seconds=ttl_seconds)
+        self.renewed.put_nowait(call_id)
         return reply
 
     async def release(self, lease: Lease, reason: str) -> Reply:
@@ -262,6 +277,8 @@ async def running_hub(
     key: str = PROVIDER_KEY,
     limit_micro_usd: int = 10_000_000,
     patience_seconds: float = 20.0,
+    silence_seconds: float = 300.0,
+    hold_seconds: int = 120,
     store: RedisQueue | None = None,
     **changes: Any,
 ) -> AsyncIterator[RunningHub]:
@@ -278,6 +295,8 @@ async def running_hub(
         provider_key=key,
         now=time.time,
         patience_seconds=patience_seconds,
+        silence_seconds=silence_seconds,
+        hold_seconds=hold_seconds,
     )
     headers = {"Authorization": f"Bearer {AGENT_TOKEN}"}
     connector = aiohttp.TCPConnector(limit=0)

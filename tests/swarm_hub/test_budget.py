@@ -1,10 +1,12 @@
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from hub_support import COST, Provider, RunningHub, running_hub, running_redis
@@ -13,7 +15,9 @@ from swarmrun.core.pricing import worst_case_micro_usd
 from swarmrun.prices import lookup_price
 from swarmrun.queue.port import Claimed
 
-CALLERS = 40
+CALLERS = int(os.environ.get("SWARM_TEST_CALLERS", "200"))
+#: What calls meet: most are fine, some are never counted, some cost nothing.
+FATES = ("ok", "ok", "ok", "ok", "500", "ok", "no-usage", "ok", "early-end", "cut", "hang", "leave")
 REAL = COST["OpenAI"]
 
 
@@ -41,7 +45,9 @@ async def near_limit(
         store = None
         if request.param == "redis":
             store, _ = await stack.enter_async_context(running_redis(tmp_path))
-        yield await stack.enter_async_context(running_hub(provider, store=store, limit_micro_usd=1))
+        yield await stack.enter_async_context(
+            running_hub(provider, store=store, limit_micro_usd=1, silence_seconds=2.0)
+        )
 
 
 async def test_many_callers_near_the_limit_spend_all_they_may_and_never_more(near_limit: RunningHub) -> None:
@@ -65,6 +71,39 @@ async def test_calls_that_fit_one_after_the_other_are_never_refused(near_limit: 
     assert answers == [200] * CALLERS
     assert not totals.exhausted
     assert totals.spent_micro_usd == CALLERS * REAL
+
+
+async def fate(hub: RunningHub, claimed: Claimed, what: str) -> int:
+    """Make one call; 0 when its answer broke off or its caller left."""
+    body = hub.request("slow" if what == "leave" else what, stream=True)
+    try:
+        async with hub.http.post(hub.endpoint(claimed), json=body) as answer:
+            if what == "leave" and answer.status == 200:
+                await answer.content.readany()
+                answer.close()
+                return 0
+            await answer.read()
+            return answer.status
+    except (aiohttp.ClientError, ConnectionError):
+        return 0
+
+
+async def test_whatever_becomes_of_calls_the_limit_holds_and_none_is_refused_while_there_is_money(
+    near_limit: RunningHub,
+) -> None:
+    hub, worst = near_limit, worst_of(near_limit)
+    limit = 12 * worst
+    await hub.queue.set_limit(limit)
+    claimed = await hub.lease()
+    calls = [fate(hub, claimed, FATES[number % len(FATES)]) for number in range(CALLERS)]
+    answers = await asyncio.gather(*calls)
+    async with asyncio.timeout(10):
+        while (totals := await hub.queue.totals()).reserved_micro_usd:
+            await asyncio.wait({asyncio.ensure_future(hub.queue.settled.get())}, timeout=0.1)
+    assert hub.queue.most_held <= limit
+    assert hub.queue.false_refusals == 0
+    assert answers.count(402) > 0
+    assert totals.spent_micro_usd <= limit < totals.spent_micro_usd + worst
 
 
 async def test_a_call_that_waits_too_long_is_told_to_come_again(provider: Provider) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from hub_support import RunningHub, tasks
+from hub_support import Provider, RunningHub, running_hub, tasks
 from swarmrun.core.task import Task, TaskType
 from swarmrun.queue.port import EmptyReason, RunState
-from swarmrun.runconfig import ClaimResponse
+from swarmrun.runconfig import ClaimResponse, ModelPolicy
 
 LEASE = {"task_id": "t", "token": "1-1"}
 CHANGE = {"base": "", "edits": [{"path": "src/a.ts", "content": "x"}]}
@@ -168,3 +168,33 @@ async def test_health_needs_no_token(hub: RunningHub) -> None:
         for path in ("/healthz", "/readyz"):
             async with session.get(f"{hub.url}{path}") as answer:
                 assert answer.status == 200
+
+
+async def test_each_failed_attempt_climbs_the_ladder_of_models_and_the_last_rung_stays(
+    provider: Provider,
+) -> None:
+    models = ModelPolicy(default="gpt-4-turbo", escalation=("gpt-4o", "gpt-4.1"))
+    async with running_hub(provider, models=models, max_attempts=5) as hub:
+        asked = []
+        for _ in range(3):
+            answer = await claim(hub)
+            assert answer.claimed
+            asked.append(answer.model)
+            lease = {"task_id": answer.claimed.lease.task_id, "token": answer.claimed.lease.token}
+            await post(hub, "/v1/fail", {**lease, "failure": {"kind": "check", "message": "red"}})
+    assert asked == ["gpt-4-turbo", "gpt-4o", "gpt-4.1"]
+
+
+async def test_many_waiting_agents_are_all_served_and_make_few_claims(hub: RunningHub) -> None:
+    await empty_the_queue(hub)
+    before = hub.queue.claims
+    waiting = [asyncio.create_task(claim(hub, 30, f"agent-{n}")) for n in range(200)]
+    async with asyncio.timeout(20):
+        while hub.queue.claims < before + 200:
+            hub.queue.claiming.clear()
+            await hub.queue.claiming.wait()
+    late = [Task(id=f"late-{n}", type=TaskType.WRITE_DOCS, title="Late") for n in range(200)]
+    await hub.queue.enqueue([*tasks(3), *late], plan_hash="abc", max_attempts=3, landed={})
+    answers = await asyncio.wait_for(asyncio.gather(*waiting), 20)
+    assert {answer.claimed.task.id for answer in answers if answer.claimed} == {task.id for task in late}
+    assert hub.queue.claims <= before + 3 * 200
