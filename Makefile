@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 SOURCES := operator agent_image hack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-hub
+.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-hub model
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-run: setup ## Latencies, memory and scheduling efficiency of a real run
 
 bench-hub: setup ## CPU of a streamed model call in the hub, and how even 500 streams flow
 	@$(PY) -m hubbench $(BENCH_FLAGS)
+
+model: setup ## Check the queue's protocol in every state with Spin, and that it fails with a part taken out
+	@$(PY) -m hack.model
 
 crds: ## Write the CRDs from the models
 	@$(PY) hack/crds/generate.py

@@ -49,13 +49,13 @@ def missing(wanted: Mapping[str, str], present: Callable[[str], bool] = on_this_
     return [package for package, thing in wanted.items() if not present(thing)]
 
 
-def install_missing() -> None:
-    """Install the node's missing packages without starting their services; silent when none is missing.
+def install_missing(packages: Mapping[str, str] = NODE_PACKAGES) -> None:
+    """Install the missing ones of `packages` without starting their services; silent when none is missing.
 
     Raises:
         PreflightError: packages are missing, and this user or system cannot install them.
     """
-    wanted = missing(NODE_PACKAGES)
+    wanted = missing(packages)
     if not wanted:
         return
     if shutil.which("apt-get") is None:
