@@ -1,7 +1,8 @@
 """Redis against the queue in memory: the same random calls, then the same answers and the same facts.
 
-MODEL_EXAMPLES sets how many runs of 50 calls are tried. Besides, the sets that Redis keeps must say what the
-states say, and money must stay within the limit.
+MODEL_EXAMPLES sets how many runs of 50 calls are tried, in parts that may run side by side; MODEL_SEED gives
+other ones. Besides, the sets that Redis keeps must say what the states say, and money must stay within the
+limit. Failures are reported as found: shrinking runs of this length takes longer than reading them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 import redis.asyncio as redis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -51,9 +52,11 @@ from swarmrun.queue.port import (
 )
 from swarmrun.queue.redis import RedisQueue, connect
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(3600)]
 
 T = TypeVar("T")
+STEPS, PARTS = 50, 8
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "1000"))
 IDS = [f"t{number}" for number in range(8)]
 TYPES = [kind for kind in TaskType if kind is not TaskType.FIX_BUG]
 PODS = st.sampled_from([f"pod-{number}" for number in range(5)])
@@ -126,7 +129,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
+        self.loop = asyncio.new_event_loop()
         uid = str(uuid.uuid4())
         self.client: redis.Redis = connect(self.url)
         self.real, self.keys = RedisQueue(self.client, uid), Keys(uid)
@@ -144,20 +147,21 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def do(self, call: Awaitable[T]) -> T:
         """Wait for a call in this run's loop."""
 
-        async def wait() -> T:
-            return await call
+        return self.loop.run_until_complete(call)
 
-        return self.runner.run(wait())
-
-    def run(self, real: Awaitable[T], model: Awaitable[T]) -> T:
+    def run(self, real: Coroutine[Any, Any, T], model: Coroutine[Any, Any, T]) -> T:
         """Do the same on both, expect the same answer or the same refusal."""
-        answers: list[Any] = []
-        for call in (real, model):
+
+        async def outcome(call: Coroutine[Any, Any, T]) -> Any:
             try:
-                answers.append(self.do(call))
+                return await call
             except Invalid as error:
-                answers.append(error.problems)
-        left, right = answers
+                return error.problems
+
+        async def both() -> tuple[Any, Any]:
+            return await outcome(real), await outcome(model)
+
+        left, right = self.do(both())
         assert left == right
         answer: T = left
         return answer
@@ -166,7 +170,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.do(self.real.purge())
         left = self.do(self.client.keys(self.keys.prefix + "*"))
         self.do(self.client.aclose())
-        self.runner.close()
+        self.loop.close()
         assert left == []
 
     # the operator's side
@@ -414,40 +418,48 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def both_tell_the_same(self) -> None:
-        snapshot = timeless(self.do(self.real.snapshot()))
-        assert snapshot == timeless(self.do(self.model.snapshot()))
-        self.run(self.real.cost_breakdown(), self.model.cost_breakdown())
-        totals = snapshot.totals
+        """Read once, then compare: facts with the model, sets with the states, sums with the parts."""
+        real, model, costs, sets = self.do(self._observed())
+        assert timeless(real) == timeless(model)
+        assert costs[0] == costs[1]
+        totals = real.totals
         assert totals.spent_micro_usd + totals.reserved_micro_usd <= totals.limit_micro_usd
-        charged = sum(task.cost_micro_usd for task in snapshot.tasks)
+        charged = sum(task.cost_micro_usd for task in real.tasks)
         assert totals.spent_micro_usd == charged or (self.seeded and totals.spent_micro_usd > charged)
         assert totals.reserved_tokens >= 0 <= totals.tokens_unknown
+        self._sets_follow_the_states(real, sets)
+        self._repairs_are_open_while_their_targets_are_fixing(real)
 
-    @invariant()
-    def every_set_follows_the_states(self) -> None:
-        snapshot = self.do(self.real.snapshot())
+    async def _observed(self) -> tuple[Snapshot, Snapshot, tuple[Any, Any], dict[str, Any]]:
+        """Everything there is to compare, with the sets that Redis keeps by name."""
+        costs = await self.real.cost_breakdown(), await self.model.cost_breakdown()
+        zsets = (*READY.values(), "leases", "submitted")
+        async with self.client.pipeline(transaction=False) as pipe:
+            for name in zsets:
+                pipe.zrange(self.keys[name], 0, -1)
+            pipe.hkeys(self.keys["changes"])
+            pipe.hmget(self.keys["run"], ["total", "open"])
+            answers = await pipe.execute()
+        sets = dict(zip((*zsets, "changes", "counts"), answers, strict=True))
+        return await self.real.snapshot(), await self.model.snapshot(), costs, sets
+
+    def _sets_follow_the_states(self, snapshot: Snapshot, sets: dict[str, Any]) -> None:
         by_state = {state: {task.id for task in snapshot.tasks if task.state is state} for state in TaskState}
-        ready = {member for name in READY.values() for member in self._members(name)}
-        assert ready == by_state[TaskState.READY]
-        assert self._members("leases") == by_state[TaskState.LEASED]
-        assert self._members("submitted") == by_state[TaskState.SUBMITTED]
-        changes = set(self.do(self.client.hkeys(self.keys["changes"])))
-        assert changes == by_state[TaskState.SUBMITTED] | by_state[TaskState.FIXING]
+        assert {member for name in READY.values() for member in sets[name]} == by_state[TaskState.READY]
+        assert set(sets["leases"]) == by_state[TaskState.LEASED]
+        assert set(sets["submitted"]) == by_state[TaskState.SUBMITTED]
+        assert set(sets["changes"]) == by_state[TaskState.SUBMITTED] | by_state[TaskState.FIXING]
         working = {agent.task_id for agent in snapshot.agents if agent.task_id}
         assert working == by_state[TaskState.LEASED]
-        facts = self.do(self.client.hgetall(self.keys["run"]))
-        assert int(facts.get("total", 0)) == len(snapshot.tasks)
-        assert int(facts.get("open", 0)) == sum(task.state not in FINAL for task in snapshot.tasks)
+        total, still_open = (int(count or 0) for count in sets["counts"])
+        assert total == len(snapshot.tasks)
+        assert still_open == sum(task.state not in FINAL for task in snapshot.tasks)
 
-    @invariant()
-    def a_repair_is_open_while_its_target_is_fixing(self) -> None:
-        tasks = {task.id: task for task in self.do(self.model.snapshot()).tasks}
+    def _repairs_are_open_while_their_targets_are_fixing(self, snapshot: Snapshot) -> None:
+        tasks = {task.id: task for task in snapshot.tasks}
         for task in tasks.values():
             if task.fix_of is not None:
                 assert (task.state not in FINAL) == (tasks[task.fix_of].state is TaskState.FIXING)
-
-    def _members(self, name: str) -> set[str]:
-        return set(self.do(cast("Awaitable[list[str]]", self.client.zrange(self.keys[name], 0, -1))))
 
 
 @pytest.fixture
@@ -457,13 +469,16 @@ def machine(redis_server: RedisServer) -> Iterator[type[QueueAgainstModel]]:
     QueueAgainstModel.url = ""
 
 
-def test_redis_behaves_as_the_model(machine: type[QueueAgainstModel]) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_redis_behaves_as_the_model(machine: type[QueueAgainstModel], part: int) -> None:
     run_state_machine_as_test(
-        machine,
+        seed(int(os.environ.get("MODEL_SEED", "0")) * PARTS + part)(machine),
         settings=settings(
-            max_examples=int(os.environ.get("MODEL_EXAMPLES", "40")),
-            stateful_step_count=50,
+            max_examples=EXAMPLES // PARTS,
+            stateful_step_count=STEPS,
             deadline=None,
+            database=None,
             suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
         ),
     )

@@ -97,7 +97,7 @@ class MemoryMerge(MemorySide):
 
     def _occupied(self, fix: Task, submission: Submission) -> bool:
         current = self._state.tasks.get(submission.task.id)
-        if current is None or current.state is not TaskState.SUBMITTED:
+        if current is None or current.state is not TaskState.SUBMITTED or current.lease != submission.lease:
             return False
         before = self._state.tasks.get(fix.id)
         closed = before is None or (before.task.fix_of == fix.fix_of and before.state in FINAL)
