@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from swarm_hub.background import Background, persist
-from swarmrun.core.task import Frozen, Lease
+from swarmrun.core.task import Lease
 from swarmrun.queue.port import ReserveOutcome, Totals, WorkQueue
 
 #: How long a call waits for others to settle before its caller is told to come again.
@@ -30,7 +31,8 @@ _LOOK_AGAIN_SECONDS: Final = 2.0
 _LOOK_LASTS_SECONDS: Final = 1.0
 
 
-class Worst(Frozen):
+@dataclass(frozen=True, slots=True)
+class Worst:
     """The most that a call can use. `fix`: it is for a repair, which may use the whole limit."""
 
     micro_usd: int

@@ -47,6 +47,12 @@ _MODEL: Final = web.RequestKey("model", str)
 _MAYBE_BILLED: Final = frozenset({504, 524})
 
 
+class _Stream(web.StreamResponse):
+    """Sends its headers with the first bytes: most of what a call costs is system calls."""
+
+    _send_headers_immediately = False
+
+
 class ModelGateway:
     """Handlers of `/llm/{task_id}/{token}/…`."""
 
@@ -201,7 +207,7 @@ class ModelGateway:
         self, request: web.Request, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
     ) -> web.StreamResponse:
         """Pass the bytes on as they come. A stream that broke off breaks off for the caller as well."""
-        response = web.StreamResponse(status=answer.status, headers=forwarded_headers(answer.headers))
+        response = _Stream(status=answer.status, headers=forwarded_headers(answer.headers))
         meter = self._dialect.meter()
         outcome, last = "client_gone", b""
         try:

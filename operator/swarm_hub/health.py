@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from swarm_hub.background import Background, persist
@@ -29,6 +29,7 @@ _NO_CREDIT: Final = re.compile(
     r"insufficient_quota|billing_not_active|credit balance is too low", re.IGNORECASE
 )
 _SERVER_ERROR: Final = 500
+_FREE: Final = nullcontext()
 #: A signal that is not delivered stops the run or hides why it stands: keep trying for some three hours.
 _SIGNAL_ATTEMPTS: Final = 1000
 
@@ -90,23 +91,23 @@ class ProviderHealth:
         #: Set once the provider has refused.
         self.refused = asyncio.Event()
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Span a call until its status is known; alone, while the provider is unproven.
 
-        Raises:
+        Raises (here or on entering):
             ProviderRefused: the provider has refused an earlier call.
         """
         self._check()
-        alone = False
-        if not self._proven:
-            async with self._probe:
-                self._check()
-                alone = not self._proven
-                if alone:
-                    yield
-        if not alone:
-            yield
+        return _FREE if self._proven else self._alone()
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        async with self._probe:
+            self._check()
+            if not self._proven:
+                yield
+                return
+        yield
 
     def begin(self) -> None:
         """Let claims go on after a restart, whatever an earlier process reported."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +15,7 @@ from swarm_hub.metrics import HubMetrics
 from swarmrun.core.errors import SwarmError
 from swarmrun.core.money import format_usd
 from swarmrun.core.pricing import Price, TokenUsage, cost_micro_usd
-from swarmrun.core.task import Frozen, Lease, TaskType
+from swarmrun.core.task import Lease, TaskType
 from swarmrun.queue.port import ReserveOutcome, Usage, WorkQueue
 
 _LOG: Final = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class CallRefusedError(SwarmError):
         self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
 
 
-class Purchase(Frozen):
+@dataclass(frozen=True, slots=True)
+class Purchase:
     """What is about to be bought, and for which task."""
 
     lease: Lease
@@ -117,7 +119,12 @@ class Ledger:
         hold.closed = True
         if hold.renewal is not None:
             hold.renewal.cancel()
-        await asyncio.shield(self._background.spawn(self._settle(hold)))
+        try:
+            await self._settle(hold)
+        except asyncio.CancelledError:
+            # Settling is idempotent by the call's id.
+            self._background.spawn(self._settle(hold))
+            raise
 
     def _renew_later(self, hold: Hold) -> None:
         loop = asyncio.get_running_loop()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 import pydantic_core
 
 from swarmrun.core.errors import Invalid, Problem
 from swarmrun.core.pricing import TokenUsage
-from swarmrun.core.task import Frozen
 
 #: Tokens that a provider's chat template may add to what the body holds.
 TEMPLATE_TOKENS: Final = 1024
@@ -22,7 +22,8 @@ TEMPLATE_TOKENS: Final = 1024
 MAX_OUTPUT_TOKENS: Final = 1_000_000
 
 
-class ModelCall(Frozen):
+@dataclass(frozen=True, slots=True)
+class ModelCall:
     """One model call, understood. `body` is what goes to the provider."""
 
     model: str
