@@ -1,12 +1,12 @@
 # `make help` lists the targets.
 SHELL := /bin/bash
 PY := .venv/bin/python
-export PYTHONPATH := hack/cluster:hack/demo
+export PYTHONPATH := hack/cluster:hack/demo:hack/peers:hack/chaos
 export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 SOURCES := operator agent_image hack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-hub model
+.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-hub model stale-workers bench-peers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,17 @@ bench-run: setup ## Latencies, memory and scheduling efficiency of a real run
 bench-hub: setup ## CPU of a streamed model call in the hub, and how even 500 streams flow
 	@$(PY) -m hubbench $(BENCH_FLAGS)
 
+stale-workers: setup ## Show what other queues and ours do with a worker that wakes after its lease; writes the page
+	@$(PY) -m swarmpeers stale --write $(STALE_FLAGS)
+
+bench-peers: setup ## Speed of other Python queues on Redis, no-op jobs in one worker process
+	@$(PY) -m swarmpeers bench $(BENCH_FLAGS)
+
 model: setup ## Check the queue's protocol in every state with Spin, and that it fails with a part taken out
 	@$(PY) -m hack.model
+
+chaos-queue: setup ## Kill loops of queue and ledger on a real Redis; CHAOS_FLAGS="--help" tells how to scale
+	@$(PY) -m swarmchaos $(CHAOS_FLAGS)
 
 crds: ## Write the CRDs from the models
 	@$(PY) hack/crds/generate.py
