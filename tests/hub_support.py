@@ -284,7 +284,7 @@ async def running_hub(
 ) -> AsyncIterator[RunningHub]:
     queue = WatchedQueue(store or MemoryQueue(time.time))
     await queue.open(1)
-    await queue.enqueue(tasks(3), plan_hash="abc", max_attempts=3, landed={})
+    await queue.enqueue(tasks(3), plan_hash="abc", max_attempts=9, landed={}, rungs=9)
     await queue.set_limit(limit_micro_usd)
     await queue.set_state(RunState.ACTIVE)
     config = run_config(kind, provider.url if kind == "Anthropic" else f"{provider.url}/v1", **changes)

@@ -91,8 +91,8 @@ class Applier:
                 await self.stores.ensure_users(run.uid, self.tokens(run.uid))
             case Open(epoch, spent):
                 await queue.open(epoch, spent=spent)
-            case Enqueue(tasks, plan_hash, max_attempts):
-                await queue.enqueue(tasks, plan_hash=plan_hash, max_attempts=max_attempts, landed={})
+            case Enqueue(tasks, plan_hash, attempts, rungs):
+                await queue.enqueue(tasks, plan_hash=plan_hash, max_attempts=attempts, rungs=rungs, landed={})
             case SetState(state):
                 await queue.set_state(state)
             case SetLimit(limit, tokens, reserve):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from swarmrun.core.status import SwarmRunStatus
-from swarmrun.core.task import Task
+from swarmrun.core.task import LEAST_RUNGS, Task
 from swarmrun.queue.port import RunState, Totals
 
 #: Seconds to the next look without any event: while agents work, and otherwise.
@@ -70,6 +70,8 @@ class Enqueue:
     tasks: Sequence[Task] = field(repr=False)
     plan_hash: str
     max_attempts: int
+    #: Ways to try a task before a person looks at a failure that repeats itself.
+    rungs: int = LEAST_RUNGS
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def _open_queue(view: View) -> Decision | None:
         *([children] if children else []),
         EnsureUsers(),
         Open(epoch, spent_before(view.status.cost)),
-        Enqueue(tasks, view.plan.hash, view.spec.max_attempts),
+        Enqueue(tasks, view.plan.hash, view.spec.max_attempts, view.rungs),
         _limits(view),
         SetState(view.wanted_state),
     ]
@@ -249,7 +249,7 @@ def _queue_actions(view: View, snapshot: Snapshot) -> list[Action]:
     actions: list[Action] = []
     if snapshot.plan_hash != view.plan.hash:
         tasks = view.context.planner.tasks(view.observed.run, view.observed.project)
-        actions.append(Enqueue(tasks, view.plan.hash, view.spec.max_attempts))
+        actions.append(Enqueue(tasks, view.plan.hash, view.spec.max_attempts, view.rungs))
         planned = {t.id for t in tasks}
         gone = [
             t.id for t in snapshot.tasks if t.state not in FINAL and t.fix_of is None and t.id not in planned

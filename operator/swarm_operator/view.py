@@ -14,6 +14,7 @@ from swarm_operator.planning import PlanFacts, Planner
 from swarmrun.core.api import SwarmRunSpec
 from swarmrun.core.money import format_usd, parse_usd
 from swarmrun.core.status import PlanStatus, SwarmRunStatus
+from swarmrun.core.task import LEAST_RUNGS
 from swarmrun.queue.port import RunState, Snapshot
 
 
@@ -61,6 +62,12 @@ class View:
     def fix_reserve_micro_usd(self) -> int:
         """The part of the budget that only repairs may use."""
         return self.limit_micro_usd * self.spec.budget.fix_reserve_percent // 100
+
+    @property
+    def rungs(self) -> int:
+        """Ways to try a task: as planned, with more context, with each stronger model."""
+        policy = self.spec.model_policy
+        return LEAST_RUNGS + (len(policy.escalation) if policy else 0)
 
     @property
     def coverage_wanted(self) -> float | None:

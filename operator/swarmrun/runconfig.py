@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from swarmrun.core.task import ChangeSet, Failure, Frozen, TaskType
+from swarmrun.core.task import LEAST_RUNGS, ChangeSet, Failure, Frozen, TaskType
 from swarmrun.queue.port import Claimed, Empty
 
 CONFIG_PATH = Path("/etc/swarmrun/run.json")
@@ -39,7 +39,11 @@ class ProviderConfig(Frozen):
 
 
 class ModelPolicy(Frozen):
-    """Which model does what: per type, else the default; from attempt 2 on, `escalation[attempt-2]`."""
+    """Which model does what: per type, else the default.
+
+    The ladder: the first attempt as planned, the second with more context, each later one with the next
+    stronger model of `escalation`; then a person.
+    """
 
     default: str
     by_task_type: dict[TaskType, str] = Field(default_factory=dict)
@@ -47,8 +51,8 @@ class ModelPolicy(Frozen):
 
     def model_for(self, task_type: TaskType, attempt: int) -> str:
         """Choose the model of one attempt (1-based)."""
-        if attempt > 1 and self.escalation:
-            return self.escalation[min(attempt - 2, len(self.escalation) - 1)]
+        if attempt > LEAST_RUNGS and self.escalation:
+            return self.escalation[min(attempt - LEAST_RUNGS, len(self.escalation)) - 1]
         return self.by_task_type.get(task_type, self.default)
 
 

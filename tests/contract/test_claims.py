@@ -199,11 +199,40 @@ async def test_a_retry_starts_afresh_with_the_hint(world: World) -> None:
 async def test_at_most_five_failures_are_kept_each_with_its_tail(world: World) -> None:
     await opened(world, task("a"), attempts=20)
     for number in range(7):
-        failure = Failure(kind=FailureKind.CHECK, message=f"no {number}", output="x" * 20_000 + "end")
+        message = "no" + "abcdefg"[number]
+        failure = Failure(kind=FailureKind.CHECK, message=message, output="x" * 20_000 + "end")
         await world.work.fail((await claimed(world)).lease, failure)
     kept = (await claimed(world)).failures
-    assert [failure.message for failure in kept] == [f"no {number}" for number in range(2, 7)]
+    assert [failure.message for failure in kept] == [f"no{letter}" for letter in "cdefg"]
     assert all(len(failure.output) == 16_384 and failure.output.endswith("end") for failure in kept)
+
+
+async def test_a_failure_that_repeats_at_the_top_of_the_ladder_is_a_persons_turn(world: World) -> None:
+    await opened(world, task("a"), attempts=9)
+    first = Failure(kind=FailureKind.CHECK, message="missing import", output="line 3")
+    for failure in (first, first.model_copy(update={"output": "line 12"})):
+        await world.work.fail((await claimed(world)).lease, failure)
+    assert await state(world, "a") is TaskState.BLOCKED
+    await world.admin.resolve("a", "retry")
+    await world.work.fail((await claimed(world)).lease, first)
+    assert await state(world, "a") is TaskState.READY
+
+
+async def test_failures_that_differ_use_every_attempt(world: World) -> None:
+    await opened(world, task("a"), attempts=3)
+    for message, then in (("one", TaskState.READY), ("two", TaskState.READY), ("one", TaskState.BLOCKED)):
+        failure = Failure(kind=FailureKind.CHECK, message=message)
+        await world.work.fail((await claimed(world)).lease, failure)
+        assert await state(world, "a") is then
+
+
+async def test_a_stronger_model_is_tried_before_a_person(world: World) -> None:
+    await opened(world)
+    await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=9, landed={}, rungs=3)
+    failure = Failure(kind=FailureKind.CHECK, message="the same")
+    for then in (TaskState.READY, TaskState.READY, TaskState.BLOCKED):
+        await world.work.fail((await claimed(world)).lease, failure)
+        assert await state(world, "a") is then
 
 
 async def test_pods_get_the_lowest_free_index_and_lose_it_when_gone(world: World) -> None:

@@ -63,7 +63,7 @@ async def test_the_first_red_opens_a_repair_that_carries_the_change_set(world: W
     assert await state(world, "a") is TaskState.FIXING
     assert list(await world.merge.submissions(limit=9, timeout_seconds=0)) == []
     repair = await claimed(world)
-    assert (repair.task.id, repair.task.fix_of, repair.lease.attempt) == ("fix.a", "a", 1)
+    assert (repair.task.id, repair.task.fix_of, repair.lease.attempt) == ("fix.a", "a", 2)
     assert repair.stack == (change("red"),)
     assert repair.failures == (RED,)
 
@@ -95,7 +95,7 @@ async def test_a_red_repair_counts_for_its_target_and_starts_again(world: World)
     assert await state(world, "a") is TaskState.FIXING
     assert [one.message for one in (await view(world, "a")).failures] == [RED.message, "still red"]
     repair = await claimed(world)
-    assert (repair.task.id, repair.lease.attempt) == ("fix.a", 2)
+    assert (repair.task.id, repair.lease.attempt) == ("fix.a", 3)
     assert repair.stack == (change(),)
     assert [one.message for one in repair.failures] == [RED.message, "still red"]
 
@@ -122,7 +122,7 @@ async def test_after_a_retry_the_same_repair_may_live_again(world: World) -> Non
     assert await world.admin.resolve("a", "retry", "try harder") is Reply.OK
     await red(world)
     repair = await claimed(world)
-    assert (repair.task.id, repair.lease.attempt, repair.hint) == ("fix.a", 1, "try harder")
+    assert (repair.task.id, repair.lease.attempt, repair.hint) == ("fix.a", 2, "try harder")
     assert repair.failures == (RED,)
 
 

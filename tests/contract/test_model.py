@@ -142,7 +142,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.run(self.real.open(1), self.model.open(1))
         self.run(self.real.set_state(RunState.ACTIVE), self.model.set_state(RunState.ACTIVE))
         self.set_limit(200)
-        self.enqueue(PLAN, attempts=3, landed=[])
+        self.enqueue(PLAN, attempts=3, rungs=2, landed=[])
 
     def do(self, call: Awaitable[T]) -> T:
         """Wait for a call in this run's loop."""
@@ -175,10 +175,20 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     # the operator's side
 
-    @rule(tasks=plans(), attempts=st.integers(1, 4), landed=st.lists(st.sampled_from(IDS), max_size=1))
-    def enqueue(self, tasks: list[Task], attempts: int, landed: list[str]) -> None:
+    @rule(
+        tasks=plans(),
+        attempts=st.integers(1, 4),
+        rungs=st.integers(1, 3),
+        landed=st.lists(st.sampled_from(IDS), max_size=1),
+    )
+    def enqueue(self, tasks: list[Task], attempts: int, rungs: int, landed: list[str]) -> None:
         commits = dict.fromkeys(landed, "c0ffee")
-        arguments: dict[str, Any] = {"plan_hash": "h", "max_attempts": attempts, "landed": commits}
+        arguments: dict[str, Any] = {
+            "plan_hash": "h",
+            "max_attempts": attempts,
+            "rungs": rungs,
+            "landed": commits,
+        }
         self.run(self.real.enqueue(tasks, **arguments), self.model.enqueue(tasks, **arguments))
 
     @rule(
@@ -259,7 +269,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     @rule(pick=PICK, kind=st.sampled_from([FailureKind.CHECK, FailureKind.INFRASTRUCTURE]))
     def fail(self, pick: int, kind: FailureKind) -> None:
         lease = self.leases[pick % len(self.leases)]
-        failure = Failure(kind=kind, message=f"no {pick}", output="line\nline")
+        failure = Failure(kind=kind, message="no " + "abc"[pick % 3], output="line\nline")
         self.run(self.real.fail(lease, failure), self.model.fail(lease, failure))
 
     @precondition(lambda self: self.leases)

@@ -17,7 +17,7 @@ from swarm_agent.errors import AttemptFailedError, GiveBackError, LeaseLostError
 from swarm_agent.health import STALE_AFTER, Pulse
 from swarm_agent.model.base import meaning, retry_after
 from swarmrun.core.sandbox import RunResult, StepResult
-from swarmrun.core.task import ChangeSet, FileEdit, Task, TaskType
+from swarmrun.core.task import ChangeSet, Failure, FailureKind, FileEdit, Task, TaskType
 from swarmrun.vcs.tree import Entry
 
 HEAD = {
@@ -86,6 +86,16 @@ def test_own_files_come_before_those_worth_reading_in_the_order_of_their_globs()
     )
     paths = ["a.md", "other", "src/a/x.py", "src/b/y.py", "z.md"]
     assert relevant(task, paths) == ["src/b/y.py", "z.md", "src/a/x.py", "a.md"]
+
+
+def test_files_that_a_failure_names_are_shown_before_those_worth_reading() -> None:
+    task = Task(id="t", type=TaskType.REFACTOR, title="t", owned=("src/b/**",), reads=("a.md",))
+    failure = Failure(kind=FailureKind.CHECK, message="red", output="./src/a/x.py:3:1 error\nnot/there.py:1")
+    assert relevant(task, ["a.md", "src/a/x.py", "src/b/y.py"], [failure]) == [
+        "src/b/y.py",
+        "src/a/x.py",
+        "a.md",
+    ]
 
 
 def test_roles_alternate_whatever_happens() -> None:

@@ -176,13 +176,13 @@ async def test_each_failed_attempt_climbs_the_ladder_of_models_and_the_last_rung
     models = ModelPolicy(default="gpt-4-turbo", escalation=("gpt-4o", "gpt-4.1"))
     async with running_hub(provider, models=models, max_attempts=5) as hub:
         asked = []
-        for _ in range(3):
+        for fault in ("syntax", "types", "lint", "tests"):
             answer = await claim(hub)
             assert answer.claimed
             asked.append(answer.model)
             lease = {"task_id": answer.claimed.lease.task_id, "token": answer.claimed.lease.token}
-            await post(hub, "/v1/fail", {**lease, "failure": {"kind": "check", "message": "red"}})
-    assert asked == ["gpt-4-turbo", "gpt-4o", "gpt-4.1"]
+            await post(hub, "/v1/fail", {**lease, "failure": {"kind": "check", "message": fault}})
+    assert asked == ["gpt-4-turbo", "gpt-4-turbo", "gpt-4o", "gpt-4.1"]
 
 
 async def test_many_waiting_agents_are_all_served_and_make_few_claims(hub: RunningHub) -> None:

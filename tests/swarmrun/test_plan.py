@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swarmrun.core import graph
@@ -213,7 +213,7 @@ def _reordered(value: Any, rnd: Any) -> Any:
     return value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(projects(), st.randoms(use_true_random=False))
 def test_any_project_gives_one_acyclic_disjoint_plan(data: dict[str, Any], rnd: Any) -> None:
     built = plan(data)
@@ -236,7 +236,7 @@ def test_any_project_gives_one_acyclic_disjoint_plan(data: dict[str, Any], rnd: 
     assert sum(weights[i] for i in built.critical_path) == max(left.values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(projects())
 def test_every_schema_comes_after_the_tables_that_it_refers_to(data: dict[str, Any]) -> None:
     built = plan(data)

@@ -276,7 +276,9 @@ class ModelPolicy(Spec):
     by_task_type: dict[TaskType, ModelName] = Field(default={}, max_length=8)
     """Model per task type; others use spec.model."""
     escalation: list[ModelName] = Field(default=[], max_length=5)
-    """Stronger models for later attempts: the second attempt uses the first entry, and so on."""
+    """Stronger models for later attempts. The second attempt has more context, the third uses the first entry, and so
+    on; a failure that repeats itself at the last entry is a person's turn.
+    """
 
 
 class ProjectFrom(Spec):

@@ -162,6 +162,8 @@ class FailureKind(StrEnum):
 #: Kinds that spend no attempt of the task: nobody's work was judged.
 FREE_KINDS: Final[frozenset[FailureKind]] = frozenset({FailureKind.INFRASTRUCTURE})
 
+#: Rungs of the ladder without stronger models: as planned, then with more context.
+LEAST_RUNGS: Final = 2
 OUTPUT_LIMIT: Final = 16_384
 
 

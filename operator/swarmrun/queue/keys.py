@@ -31,6 +31,7 @@ RECORD: Final = (
     "priority",
     "waits",
     "failures",
+    "fingerprint",
     "token",
     "agent",
     "attempt",

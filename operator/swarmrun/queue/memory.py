@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
-from swarmrun.core.task import Reply, Task, TaskState
+from swarmrun.core.task import LEAST_RUNGS, Reply, Task, TaskState
 from swarmrun.queue import rules
 from swarmrun.queue.memory_ledger import Ledger
 from swarmrun.queue.memory_merge import MemoryMerge
@@ -42,7 +42,13 @@ class MemoryQueue(MemoryWork, MemoryMerge):
         return None if self._state.epoch is None else (self._server, self._state.epoch)
 
     async def enqueue(
-        self, tasks: Sequence[Task], *, plan_hash: str, max_attempts: int, landed: Mapping[str, str]
+        self,
+        tasks: Sequence[Task],
+        *,
+        plan_hash: str,
+        max_attempts: int,
+        landed: Mapping[str, str],
+        rungs: int = LEAST_RUNGS,
     ) -> int:
         """Add tasks in one piece, idempotent by id. A known task stays as it is, unless it has landed.
 
@@ -56,7 +62,8 @@ class MemoryQueue(MemoryWork, MemoryMerge):
             for dependency in task.depends_on:
                 if dependency not in known and dependency not in {task.id for task in tasks}:
                     raise rules.unknown_dependency(task.id, dependency)
-        self._state.plan_hash, self._state.max_attempts = plan_hash, max_attempts
+        self._state.plan_hash = plan_hash
+        self._state.max_attempts, self._state.rungs = max_attempts, rungs
         known.update({task_id: Record(task) for task_id, task in new.items()})
         self._have_landed(landed)
         self._state.free_dependents(self._now())
@@ -95,7 +102,7 @@ class MemoryQueue(MemoryWork, MemoryMerge):
             return Reply.STALE
         if record.state is not TaskState.BLOCKED:
             return Reply.DUP
-        record.failures, record.evidence, record.fix = 0, [], ""
+        record.failures, record.fingerprint, record.evidence, record.fix = 0, "", [], ""
         record.hint = hint or record.hint
         self._state.give_back(record, self._now())
         self._hint_work()

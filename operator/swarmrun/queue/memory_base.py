@@ -76,7 +76,12 @@ class MemorySide:
         if counts and worker is not None:
             worker.failed += 1
         owner = target or record
-        if counts and owner.failures >= self._state.max_attempts:
+        fingerprint = rules.clip(failure).fingerprint
+        same = owner.failures >= self._state.rungs and owner.fingerprint == fingerprint
+        stop = counts and (same or owner.failures >= self._state.max_attempts)
+        if counts:
+            owner.fingerprint = fingerprint
+        if stop:
             self._state.note(now, "blocked", owner, agent)
             if target is not None:
                 self._state.move(record, TaskState.SKIPPED, now)

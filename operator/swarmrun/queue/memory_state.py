@@ -35,6 +35,8 @@ class Record:
     #: Order of arrival at the merger.
     arrival: int = 0
     failures: int = 0
+    #: Of the last failure that spent an attempt.
+    fingerprint: str = ""
     evidence: list[Failure] = field(default_factory=list)
     hint: str = ""
     fix: str = ""
@@ -124,6 +126,7 @@ class State:
     arrivals: int = 0
     plan_hash: str = ""
     max_attempts: int = 1
+    rungs: int = 1
     run_state: RunState = RunState.PAUSED
     tasks: dict[str, Record] = field(default_factory=dict)
     agents: dict[str, Agent] = field(default_factory=dict)

@@ -109,7 +109,7 @@ class MemoryWork(MemorySide):
             task_id=record.task.id,
             token=f"{state.epoch}-{state.counter}",
             agent=agent.name,
-            attempt=record.failures + 1,
+            attempt=(state.tasks[record.task.fix_of] if record.task.fix_of else record).failures + 1,
             ttl_seconds=ttl_seconds,
         )
         state.move(record, TaskState.LEASED, now)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from swarmrun.core.task import (
+    LEAST_RUNGS,
     ChangeSet,
     Failure,
     Frozen,
@@ -235,11 +236,18 @@ class QueueAdmin(Protocol):
         """Return (server run id, epoch) as planted, or None when the store has lost it."""
 
     async def enqueue(
-        self, tasks: Sequence[Task], *, plan_hash: str, max_attempts: int, landed: Mapping[str, str]
+        self,
+        tasks: Sequence[Task],
+        *,
+        plan_hash: str,
+        max_attempts: int,
+        landed: Mapping[str, str],
+        rungs: int = LEAST_RUNGS,
     ) -> int:
         """Add tasks, idempotent by id, and return how many were new.
 
-        `landed` maps ids that are on the branch already to their commit.
+        `landed` maps ids that are on the branch already to their commit. A task is a person's turn after
+        `max_attempts` failures, or when it fails as it did before and all `rungs` of the ladder were tried.
         """
 
     async def set_state(self, state: RunState) -> None:

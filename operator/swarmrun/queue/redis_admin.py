@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from swarmrun.core.task import Reply, Task
+from swarmrun.core.task import LEAST_RUNGS, Reply, Task
 from swarmrun.queue import rules
 from swarmrun.queue.port import RunState, Snapshot, Totals
 from swarmrun.queue.redis_base import RedisSide
@@ -37,7 +37,13 @@ class RedisAdmin(RedisSide):
             return str((await self._client.info("server"))["run_id"])
 
     async def enqueue(
-        self, tasks: Sequence[Task], *, plan_hash: str, max_attempts: int, landed: Mapping[str, str]
+        self,
+        tasks: Sequence[Task],
+        *,
+        plan_hash: str,
+        max_attempts: int,
+        landed: Mapping[str, str],
+        rungs: int = LEAST_RUNGS,
     ) -> int:
         """Add tasks in one piece, idempotent by id. A known task stays as it is, unless it has landed.
 
@@ -45,7 +51,7 @@ class RedisAdmin(RedisSide):
             Invalid: the batch breaks a rule; nothing was added.
         """
         rules.check_plan(tasks, max_attempts)
-        return await self._scripts.enqueue(plan_hash, max_attempts, tasks, list(landed.items()))
+        return await self._scripts.enqueue(plan_hash, (max_attempts, rungs), tasks, list(landed.items()))
 
     async def set_state(self, state: RunState) -> None:
         """Let work be claimed, or not."""

@@ -52,13 +52,7 @@ class RedisMerge(RedisSide):
             Invalid: `fix` is no repair of this task, or its id is taken.
         """
         rules.check_fix(submission, fix)
-        return await self._scripts.reject(
-            submission.task.id,
-            submission.lease.token,
-            rules.clip(failure).model_dump_json(),
-            fix,
-            counts=rules.spends_attempt(failure),
-        )
+        return await self._scripts.reject(submission.task.id, submission.lease.token, failure, fix)
 
     async def send_back(self, submission: Submission, reason: str) -> Reply:  # noqa: ARG002 — for the caller's log
         """Return the submission; spends no attempt."""

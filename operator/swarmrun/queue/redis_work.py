@@ -49,9 +49,7 @@ class RedisWork(RedisSide):
 
     async def fail(self, lease: Lease, failure: Failure) -> Reply:
         """End the lease with evidence; failures of infrastructure spend no attempt."""
-        text = rules.clip(failure).model_dump_json()
-        counts = rules.spends_attempt(failure)
-        return await self._scripts.fail(lease.task_id, lease.token, text, counts=counts)
+        return await self._scripts.fail(lease.task_id, lease.token, failure)
 
     async def release(self, lease: Lease, reason: str) -> Reply:  # noqa: ARG002 — kept by the caller's log
         """Give the claim back."""

@@ -20,6 +20,7 @@ from swarmrun.core.task import (
     FINAL,
     TRANSITIONS,
     TYPE_RANK,
+    Failure,
     Lease,
     Reply,
     Specialization,
@@ -185,14 +186,18 @@ class Scripts:
         await self._run("open", epoch, server, *sums)
 
     async def enqueue(
-        self, plan_hash: str, max_attempts: int, tasks: Sequence[Task], landed: Sequence[tuple[str, str]]
+        self,
+        plan_hash: str,
+        bounds: tuple[int, int],
+        tasks: Sequence[Task],
+        landed: Sequence[tuple[str, str]],
     ) -> int:
-        """Add tasks in one piece.
+        """Add tasks in one piece. `bounds`: most attempts of a task, rungs of its ladder.
 
         Raises:
             Invalid: a dependency is unknown; nothing was added.
         """
-        args: list[str | int] = [plan_hash, max_attempts, len(tasks)]
+        args: list[str | int] = [plan_hash, *bounds, len(tasks)]
         for task in tasks:
             body = task.model_dump_json(exclude_defaults=True)
             dependencies = " ".join(dict.fromkeys(task.depends_on))
@@ -266,9 +271,9 @@ class Scripts:
         reply, answer = await self._run("submit_and_claim", *args)
         return Reply(reply), _room(answer)
 
-    async def fail(self, task_id: str, token: str, failure: str, *, counts: bool) -> Reply:
+    async def fail(self, task_id: str, token: str, failure: Failure) -> Reply:
         """End a lease with evidence."""
-        return Reply(await self._run("fail", task_id, token, failure, int(counts)))
+        return Reply(await self._run("fail", task_id, token, *_evidence(failure)))
 
     async def release(self, task_id: str, token: str) -> Reply:
         """Give a lease back."""
@@ -313,9 +318,7 @@ class Scripts:
         """Complete a submission and what lies beneath it."""
         return Reply(await self._run("land", task_id, token, commit, target_commit))
 
-    async def reject(
-        self, task_id: str, token: str, failure: str, fix: Task | None, *, counts: bool
-    ) -> Reply:
+    async def reject(self, task_id: str, token: str, failure: Failure, fix: Task | None) -> Reply:
         """Judge a submission red.
 
         Raises:
@@ -324,7 +327,7 @@ class Scripts:
         repair: tuple[str | int, ...] = ("",)
         if fix is not None:
             repair = (fix.id, fix.type, fix.title, fix.priority, fix.model_dump_json(exclude_defaults=True))
-        answer = await self._run("reject", task_id, token, failure, int(counts), *repair)
+        answer = await self._run("reject", task_id, token, *_evidence(failure), *repair)
         if answer == "OCCUPIED":
             raise rules.occupied_fix(str(repair[0]))
         return Reply(answer)
@@ -341,6 +344,12 @@ class Scripts:
     async def record(self, key: str, field: str, value: str) -> None:
         """Keep a fact for conditions and report, while the run is open."""
         await self._run("record", key, field, value)
+
+
+def _evidence(failure: Failure) -> tuple[str, int, str]:
+    """Give what a judgement takes: the text to keep, whether it spends an attempt, how to recognise it."""
+    kept = rules.clip(failure)
+    return kept.model_dump_json(), int(rules.spends_attempt(failure)), kept.fingerprint
 
 
 def _room(answer: list[str]) -> list[str]:

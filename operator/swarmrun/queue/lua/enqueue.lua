@@ -1,7 +1,7 @@
--- ARGV: plan hash, max attempts, number of tasks, then per task id, type, title, priority, body, dependencies
+-- ARGV: plan hash, max attempts, rungs, number of tasks, then per task id, type, title, priority, body, dependencies
 -- separated by spaces; then pairs of id and commit that are on the branch already.
-local FIELDS, FIRST = 6, 4
-local n = tonumber(ARGV[3])
+local FIELDS, FIRST = 6, 5
+local n = tonumber(ARGV[4])
 local new, batch = {}, {}
 for i = 0, n - 1 do
   local at = FIRST + i * FIELDS
@@ -17,7 +17,7 @@ for _, at in ipairs(new) do
   end
 end
 
-command('HSET', K.run, 'plan_hash', ARGV[1], 'max_attempts', ARGV[2])
+command('HSET', K.run, 'plan_hash', ARGV[1], 'max_attempts', ARGV[2], 'rungs', ARGV[3])
 command('HINCRBY', K.run, 'total', #new)
 command('HINCRBY', K.run, 'open', #new)
 for _, at in ipairs(new) do create(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]) end

@@ -1,21 +1,21 @@
--- ARGV: id, token, failure, '1' if it spends an attempt, then the repair: id, type, title, priority, body;
--- an empty id means none. A repair's own rejection needs no further repair.
+-- ARGV: id, token, failure, '1' if it spends an attempt, its fingerprint, then the repair: id, type, title,
+-- priority, body; an empty id means none. A repair's own rejection needs no further repair.
 local id, token, failure, counts = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local fix = ARGV[5]
+local fingerprint, fix = ARGV[5], ARGV[6]
 if did(id, 'reject', token) then return 'DUP' end
 if not waits_for_merge(id, token) then return 'STALE' end
 if get(id, FIX_OF) or fix == '' then
   mark(id, 'reject', token)
-  judge(id, failure, counts, 'ready')
+  judge(id, failure, counts, fingerprint, 'ready')
   return 'OK'
 end
 local before, cost = get(fix, STATE), get(fix, COST)
 if before and not (before == 'skipped' and get(fix, FIX_OF) == id) then return 'OCCUPIED' end
 
 mark(id, 'reject', token)
-if judge(id, failure, counts, 'fixing') ~= 'fixing' then return 'OK' end
+if judge(id, failure, counts, fingerprint, 'fixing') ~= 'fixing' then return 'OK' end
 -- A second life of the same repair keeps its cost and forgets the rest.
-create(fix, ARGV[6], ARGV[7], ARGV[8], ARGV[9])
+create(fix, ARGV[7], ARGV[8], ARGV[9], ARGV[10])
 put(fix, COST, cost or '')
 put(fix, FIX_OF, id)
 put(id, FIX, fix)

@@ -5,7 +5,7 @@ if not state or get(id, FIX_OF) then return 'STALE' end
 if action == 'retry' then
   if among(FINAL, state) then return 'STALE' end
   if state ~= 'blocked' then return 'DUP' end
-  drop(id, FAILURES, FIX, EVIDENCE)
+  drop(id, FAILURES, FINGERPRINT, FIX, EVIDENCE)
   command('HDEL', K.evidence, id)
   if hint ~= '' then
     command('HSET', K.hints, id, hint)

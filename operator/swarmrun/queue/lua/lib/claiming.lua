@@ -28,7 +28,8 @@ end
 local function lease(id, index, epoch, ttl)
   local name = 'agent-' .. index
   local token = epoch .. '-' .. command('HINCRBY', K.run, 'counter', 1)
-  local attempt = int(num(id, FAILURES) + 1)
+  local target = get(id, FIX_OF)
+  local attempt = int(num(target or id, FAILURES) + 1)
   move(id, 'leased')
   command('ZADD', K.leases, int(NOW + ttl * 1000), id)
   agent(index)[TASK] = id
@@ -38,7 +39,6 @@ local function lease(id, index, epoch, ttl)
   put(id, TTL, ttl)
   put(id, CLAIMED, int(NOW))
   note('claimed', id, name)
-  local target = get(id, FIX_OF)
   return {
     'CLAIMED', id, token, name, attempt, command('HGET', K.bodies, id),
     get(id, EVIDENCE) and command('HGET', K.evidence, id) or '',

@@ -11,17 +11,25 @@ local function strike(id, failure, counts)
   if counts == '1' then put(id, FAILURES, int(num(id, FAILURES) + 1)) end
 end
 
-local function exhausted(id) return num(id, FAILURES) >= tonumber(run('max_attempts') or '1') end
+-- Whether a person must look: no attempt is left, or the top of the ladder has failed just as the try before it.
+local function exhausted(id, fingerprint)
+  local facts = command('HMGET', K.run, 'max_attempts', 'rungs')
+  local failures = num(id, FAILURES)
+  if failures >= tonumber(facts[1] or '1') then return true end
+  return failures >= tonumber(facts[2] or '1') and get(id, FINGERPRINT) == fingerprint
+end
 
 -- A judged failure of a claim or a submission: evidence, then `again` (a state), or a person's turn.
 -- A repair's failure is one of its target, too, whose change set stays where it is.
-local function judge(id, failure, counts, again)
+local function judge(id, failure, counts, fingerprint, again)
   local name, target = get(id, AGENT), get(id, FIX_OF)
   strike(id, failure, counts)
   if target then strike(target, failure, counts) end
   if counts == '1' then count(name, FAILED) end
   local owner = target or id
-  if counts == '1' and exhausted(owner) then
+  local stop = counts == '1' and exhausted(owner, fingerprint)
+  if counts == '1' then put(owner, FINGERPRINT, fingerprint) end
+  if stop then
     note('blocked', owner, name)
     if target then move(id, 'skipped') end
     move(owner, 'blocked')
