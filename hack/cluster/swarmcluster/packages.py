@@ -26,10 +26,11 @@ NODE_PACKAGES: Mapping[str, str] = {
     "procps": "sysctl",
     "openssl": "openssl",
     "redis-server": "redis-server",
+    "faketime": "faketime",
     "postgresql-15": "/usr/lib/postgresql/15/bin/initdb",
 }
 CONTROL_PLANE_PACKAGES = ("openssl",)
-OPTIONAL = {"buildah", "mmdebstrap", "redis-server", "postgresql-15"}
+OPTIONAL = {"buildah", "mmdebstrap", "redis-server", "faketime", "postgresql-15"}
 POLICY = Path("/usr/sbin/policy-rc.d")
 INSTALL_SECONDS = 900
 

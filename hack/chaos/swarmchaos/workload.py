@@ -1,0 +1,36 @@
+"""Plans and change sets that cost nothing to think of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from swarmrun.core.task import ChangeSet, FileEdit, Task, TaskType
+
+#: Every so many-th task waits for the one before.
+_CHAIN: Final = 4
+_TOP: Final = 1_000_000
+
+
+def plan(first: int, count: int, *, chained: bool = True) -> list[Task]:
+    """Make tasks `first`, `first + 1`, ...: earlier ones are more urgent, some wait for the one before."""
+    return [
+        Task(
+            id=f"t{number:06}",
+            type=TaskType.IMPLEMENT_ENDPOINT,
+            title=f"Do {number}",
+            depends_on=(f"t{number - 1:06}",) if chained and number > first and number % _CHAIN == 0 else (),
+            priority=_TOP - number,
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def change_set(task: str, token: str) -> ChangeSet:
+    """Make the result of one claim; every claim's differs."""
+    edit = FileEdit(path=path_of(task), content=f"{task} under {token}\n")
+    return ChangeSet(base="", edits=(edit,), summary=token)
+
+
+def path_of(task: str) -> str:
+    """Return a task's own file, few to a folder."""
+    return f"done/{task[-3:-1]}/{task}.txt"
