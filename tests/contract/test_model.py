@@ -437,6 +437,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         charged = sum(task.cost_micro_usd for task in real.tasks)
         assert totals.spent_micro_usd == charged or (self.seeded and totals.spent_micro_usd > charged)
         assert totals.reserved_tokens >= 0 <= totals.tokens_unknown
+        assert self.do(self.real.audit()) == ()
         self._sets_follow_the_states(real, sets)
         self._repairs_are_open_while_their_targets_are_fixing(real)
 

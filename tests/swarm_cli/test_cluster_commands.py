@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from swarm_cli.app import app
+from swarmcluster import build
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl on PATH")
+#: Not for the API server, which a small one stands in for here, but for the kubectl that comes with it.
+pytestmark = pytest.mark.controlplane
 RUNS = "/apis/swarmrun.dev/v1alpha1/namespaces/team/swarmruns"
+
+
+@pytest.fixture(autouse=True)
+def _kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{build.ensure('kubernetes')}:{os.environ['PATH']}")
 
 
 @pytest.fixture

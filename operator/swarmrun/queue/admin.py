@@ -1,28 +1,36 @@
-"""What the operator does to the Redis server itself: one login per run and role, and a look at its fitness.
+"""Logins of a run at the store: one per role, created and removed with the run.
 
 A run's login may touch its own keys only, by the commands its scripts use. That a login may run any script
-over its keys is accepted: agents have none, only hub and merger do.
+over its keys is accepted: agents have none, only hub and merger do. Logins are no data: servers without an
+ACL file forget them at a restart, and no replica is told of them. So they are written on every node, and
+looked at again on every visit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis.asyncio as redis
 
-from swarmrun.core.errors import Problem
 from swarmrun.queue.keys import prefix
 from swarmrun.queue.redis_errors import unavailable
+from swarmrun.queue.redis_store import Node, Store
+from swarmrun.queue.rules import QueueUnavailable
 
-#: What scripts and reads of one run need, and the manners of a connection. No admin, no dangerous command.
+logger = logging.getLogger(__name__)
+
+#: What scripts and reads of one run need, and the manners of a connection: its password, its server's role,
+#: the map of a cluster. Nothing that administers a server, lists keys or reaches beyond the run's own.
 COMMANDS: Final = (
     "auth",
     "blpop",
+    "cluster|slots",
     "del",
     "eval",
     "evalsha",
@@ -39,6 +47,7 @@ COMMANDS: Final = (
     "ltrim",
     "multi",
     "ping",
+    "role",
     "rpush",
     "select",
     "time",
@@ -49,8 +58,7 @@ COMMANDS: Final = (
     "zrem",
     "zscore",
 )
-OLDEST: Final = (7, 0)
-_VERSION: Final = re.compile(r"^(\d+)\.(\d+)")
+_NAME: Final = re.compile(r"swr-(?P<uid>[A-Za-z0-9-]{1,64})-(?P<role>hub|merger)")
 
 
 class Role(StrEnum):
@@ -79,7 +87,7 @@ async def ensure_user(client: redis.Redis, uid: str, role: Role | str, password:
         QueueUnavailable: Redis does not answer.
     """
     name = user_name(uid, role)
-    digest = hashlib.sha256(password.encode()).hexdigest()
+    digest = _digest(password)
     with unavailable(f"login {role}"):
         found = await _acl(client, "GETUSER", name)
         if found is not None and _fits(_pairs(found), digest, uid):
@@ -98,6 +106,86 @@ async def remove_users(client: redis.Redis, uid: str) -> int:
     """
     with unavailable("removing logins"):
         return int(await _acl(client, "DELUSER", *(user_name(uid, role) for role in Role)))
+
+
+async def ensure_users(store: Store, uid: str, passwords: Mapping[Role, str]) -> None:
+    """Create or correct a run's logins on every server.
+
+    Raises:
+        QueueUnavailable: a primary does not answer. A replica that does not is left for the next visit.
+    """
+
+    async def ensure(node: Node) -> None:
+        for role, password in passwords.items():
+            await ensure_user(node.client, uid, role, password)
+
+    await _everywhere(await store.nodes(), ensure)
+
+
+async def remove_users_everywhere(store: Store, uid: str) -> None:
+    """Delete a run's logins on every server.
+
+    Raises:
+        QueueUnavailable: a primary does not answer. What stays on a replica is found by `is_ours`.
+    """
+
+    async def remove(node: Node) -> None:
+        await remove_users(node.client, uid)
+
+    await _everywhere(await store.nodes(), remove)
+
+
+async def known_uids(store: Store) -> frozenset[str]:
+    """List the runs that have a login anywhere, of whatever installation.
+
+    Raises:
+        QueueUnavailable: a primary does not answer.
+    """
+    found: set[str] = set()
+
+    async def collect(node: Node) -> None:
+        with unavailable("listing logins"):
+            names = await _acl(node.client, "USERS")
+        found.update(match["uid"] for name in names if (match := _NAME.fullmatch(str(name))))
+
+    await _everywhere(await store.nodes(), collect)
+    return frozenset(found)
+
+
+async def is_ours(store: Store, uid: str, passwords: Mapping[Role, str]) -> bool:
+    """Tell whether a run's logins were made by this installation: only it can derive their passwords.
+
+    Several installations may share a store, so a login of an unknown run may be another's.
+
+    Raises:
+        QueueUnavailable: a primary does not answer.
+    """
+    ours: list[bool] = []
+
+    async def compare(node: Node) -> None:
+        for role, password in passwords.items():
+            with unavailable("reading a login"):
+                found = await _acl(node.client, "GETUSER", user_name(uid, role))
+            if found is not None:
+                ours.append(list(_pairs(found).get("passwords", ())) == [_digest(password)])
+
+    await _everywhere(await store.nodes(), compare)
+    return bool(ours) and all(ours)
+
+
+async def _everywhere(nodes: Sequence[Node], step: Callable[[Node], Awaitable[None]]) -> None:
+    """Do something on all servers at once; replicas that do not answer are passed over."""
+    outcomes = await asyncio.gather(*(step(node) for node in nodes), return_exceptions=True)
+    for node, outcome in zip(nodes, outcomes, strict=True):
+        if not isinstance(outcome, BaseException):
+            continue
+        if node.primary or not isinstance(outcome, QueueUnavailable):
+            raise outcome
+        logger.warning("a replica does not answer", extra={"server": node.name, "error": str(outcome)[:300]})
+
+
+def _digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 async def _acl(client: redis.Redis, action: str, *args: str) -> Any:
@@ -126,57 +214,3 @@ def _fits(user: Mapping[str, Any], digest: str, uid: str) -> bool:
         and not user.get("selectors")
         and granted == {f"+{command}" for command in COMMANDS}
     )
-
-
-@dataclass(frozen=True)
-class ServerFacts:
-    """What a Redis server says of itself. None: it would not say."""
-
-    version: str
-    maxmemory_policy: str | None
-    maxmemory: int = 0
-
-
-async def gather_facts(client: redis.Redis) -> ServerFacts:
-    """Ask the server by INFO; managed servers refuse CONFIG.
-
-    Raises:
-        QueueUnavailable: Redis does not answer.
-    """
-    with unavailable("info"):
-        info = cast("Mapping[str, Any]", await client.info())
-    return ServerFacts(
-        version=str(info.get("redis_version", "")),
-        maxmemory_policy=str(info["maxmemory_policy"]) if "maxmemory_policy" in info else None,
-        maxmemory=int(info.get("maxmemory", 0)),
-    )
-
-
-def judge_server(facts: ServerFacts) -> tuple[Problem, ...]:
-    """Decide what makes a server unfit. Pure."""
-    problems = []
-    if facts.maxmemory_policy not in {None, "noeviction"}:
-        problems.append(
-            Problem(
-                path="redis.maxmemory-policy",
-                value=str(facts.maxmemory_policy),
-                rule="must be noeviction, or tasks vanish when memory is short",
-                fix="CONFIG SET maxmemory-policy noeviction",
-            )
-        )
-    match = _VERSION.match(facts.version)
-    if match is None or (int(match[1]), int(match[2])) < OLDEST:
-        problems.append(
-            Problem(
-                path="redis.version",
-                value=facts.version or "unknown",
-                rule=f"must be at least {OLDEST[0]}.{OLDEST[1]}",
-                fix="run Redis 7.0 or newer, or Valkey",
-            )
-        )
-    return tuple(problems)
-
-
-async def server_problems(client: redis.Redis) -> tuple[Problem, ...]:
-    """List what makes the server unfit; empty when all is well."""
-    return judge_server(await gather_facts(client))

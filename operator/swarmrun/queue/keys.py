@@ -53,13 +53,12 @@ RECORD: Final = (
 
 def _pools() -> dict[TaskType, str]:
     """Put types that the very same specializations prefer into one pool, named after the first of them."""
-    named: dict[frozenset[Specialization], str] = {}
-    return {
-        kind: named.setdefault(
-            frozenset(s for s in Specialization if kind in AFFINITY[s]), kind.value.partition("_")[2] or kind
-        )
-        for kind in TaskType
-    }
+    names: dict[frozenset[Specialization], str] = {}
+    pools: dict[TaskType, str] = {}
+    for kind in TaskType:
+        fans = frozenset(s for s in Specialization if kind in AFFINITY[s])
+        pools[kind] = names.setdefault(fans, kind.value.partition("_")[2] or kind.value)
+    return pools
 
 
 #: Pool of each task type.

@@ -139,6 +139,10 @@ class MemoryQueue(MemoryWork, MemoryMerge):
             documents=dict(sorted(state.documents.items())),
         )
 
+    async def audit(self) -> tuple[str, ...]:
+        """Nothing is kept twice here, so nothing can disagree."""
+        return ()
+
     async def purge(self) -> int:
         """Forget the run. Returns how many facts there were."""
         facts = len(self._state.tasks) + len(self._state.agents) + int(self._state.epoch is not None)

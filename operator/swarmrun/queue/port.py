@@ -273,6 +273,9 @@ class QueueAdmin(Protocol):
     async def snapshot(self) -> Snapshot:
         """Read everything."""
 
+    async def audit(self) -> tuple[str, ...]:
+        """List where the store disagrees with itself; empty when every task is where its state says."""
+
     async def purge(self) -> int:
         """Delete every key of the run, in bounded batches. Returns how many."""
 

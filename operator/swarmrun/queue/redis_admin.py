@@ -7,10 +7,12 @@ from typing import Final
 
 from swarmrun.core.task import LEAST_RUNGS, Reply, Task
 from swarmrun.queue import rules
+from swarmrun.queue.audit import Books, violations
+from swarmrun.queue.keys import READY
 from swarmrun.queue.port import RunState, Snapshot, Totals
 from swarmrun.queue.redis_base import RedisSide
 from swarmrun.queue.redis_errors import unavailable
-from swarmrun.queue.snapshot import RawSnapshot, decode
+from swarmrun.queue.snapshot import RawSnapshot, decode, record, working
 
 _SCAN_COUNT: Final = 500
 
@@ -86,6 +88,35 @@ class RedisAdmin(RedisSide):
                 *tables, events, (whole, micro) = await pipe.execute()
         facts = dict(zip(hashes, tables, strict=True))
         return decode(RawSnapshot(**facts, events=events, server_time=int(whole) + int(micro) / 1e6))
+
+    async def audit(self) -> tuple[str, ...]:
+        """Read sets, counters and sums at one moment, and compare them."""
+        zsets = (*READY.values(), "leases", "submitted", "holds")
+        hashes = ("run", "tasks", "dependents", "agents", "ledger", "calls")
+        with unavailable("audit"):
+            async with self._client.pipeline(transaction=True) as pipe:
+                for name in zsets:
+                    pipe.zrange(self._keys[name], 0, -1)
+                for name in hashes:
+                    pipe.hgetall(self._keys[name])
+                pipe.hkeys(self._keys["changes"])
+                *answers, changes = await pipe.execute()
+        members = dict(zip(zsets, answers, strict=False))
+        facts = dict(zip(hashes, answers[len(zsets) :], strict=True))
+        return violations(
+            Books(
+                run=facts["run"],
+                records={task_id: record(line) for task_id, line in facts["tasks"].items()},
+                ready={pool: frozenset(members[name]) for pool, name in READY.items()},
+                leases=frozenset(members["leases"]),
+                submitted=frozenset(members["submitted"]),
+                changes=frozenset(changes),
+                dependents={task_id: text.split() for task_id, text in facts["dependents"].items()},
+                working=working(facts["agents"]),
+                ledger=facts["ledger"],
+                held={call: int(facts["calls"][call].split(" ")[1]) for call in members["holds"]},
+            )
+        )
 
     async def purge(self) -> int:
         """Delete every key of the run, in bounded batches. Returns how many."""

@@ -125,7 +125,7 @@ class _SlotPool(redis.ConnectionPool):
         """Borrow a connection of the node that serves the slot."""
         pool = await self._nodes.serving(self._slot)
         try:
-            connection: AbstractConnection = await pool.get_connection()
+            connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         except (RedisConnectionError, RedisTimeoutError):
             self._nodes.doubt()
             raise

@@ -52,7 +52,7 @@ class NotServedHereError(RedisConnectionError):
 
 @dataclass(frozen=True)
 class Access:
-    """How to log in. The TLS folder holds `ca.crt` and, for servers that ask for it, `tls.crt` and `tls.key`."""
+    """How to log in. The TLS folder holds `ca.crt` and, if the server asks for them, `tls.crt`, `tls.key`."""
 
     username: str = ""
     password: str = field(default="", repr=False)

@@ -35,6 +35,10 @@ class Node:
 class Store(Protocol):
     """Where the queues live. Nothing is sent before it is used."""
 
+    @property
+    def clustered(self) -> bool:
+        """Tell whether the servers are nodes of a cluster."""
+
     def run(self, uid: str) -> redis.Redis:
         """Return the client for one run's keys; it belongs to the store."""
 
@@ -51,6 +55,8 @@ class Store(Protocol):
 
 class _Single:
     """One server, or an address that leads to the primary."""
+
+    clustered: Final = False
 
     def __init__(self, location: Location, access: Access) -> None:
         self._client = redis.Redis.from_pool(make_pool(location.options, access))
@@ -92,11 +98,13 @@ class _Others:
 class _Watched:
     """A primary that Sentinels watch; they are asked for its address whenever a connection is made."""
 
+    clustered: Final = False
+
     def __init__(self, location: Location, access: Access) -> None:
         self._service = location.service
         login = Access(password=access.sentinel_password, tls_dir=access.tls_dir)
         options = {name: value for name, value in location.options.items() if name != "db"}
-        self._sentinel = Sentinel([])
+        self._sentinel = Sentinel([])  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         self._sentinel.sentinels = [
             redis.Redis.from_pool(make_pool(options, login, max_connections=_FEW, host=host, port=port))
             for host, port in location.hosts
@@ -105,7 +113,7 @@ class _Watched:
         self._others = _Others(location, access)
 
     async def _locate(self) -> Address:
-        found = await self._sentinel.discover_master(self._service)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        found = await self._sentinel.discover_master(self._service)
         return cast("Address", found)
 
     def run(self, uid: str) -> redis.Redis:
@@ -130,6 +138,8 @@ class _Watched:
 
 class _Clustered:
     """A cluster: each run on the node that serves its slot."""
+
+    clustered: Final = True
 
     def __init__(self, location: Location, access: Access) -> None:
         self._seed = location.hosts[0]

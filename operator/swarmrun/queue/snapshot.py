@@ -129,6 +129,12 @@ def _agents(fields: Mapping[str, str]) -> tuple[AgentView, ...]:
     return tuple(agent_view(index, fields[str(index)].split("\t")) for index in indexes)
 
 
+def working(fields: Mapping[str, str]) -> dict[str, str]:
+    """Map the index of each agent that has a task to that task."""
+    views = {agent.agent: agent.task_id for agent in _agents(fields)}
+    return {name: task_id for name, task_id in views.items() if task_id}
+
+
 def agent_view(index: int, facts: Sequence[str]) -> AgentView:
     """Build one agent's view from pod, last seen, task, completed, failed."""
     pod, seen, task, completed, failed = facts
