@@ -54,6 +54,7 @@ class OperatorProcess:
             **os.environ,
             "KUBECONFIG": str(self.plane.info.kubeconfig),
             "REDIS_URL": self.redis.url,
+            "SWARM_REDIS_ALLOW_UNSAFE": "true",
             "SWARM_INSTALL_KEY_FILE": str(key),
             "SWARM_AGENT_IMAGE": "test/agent:1",
             "SWARM_HUB_IMAGE": "test/operator:1",

@@ -5,15 +5,17 @@ from __future__ import annotations
 from swarm_merge.app import run
 from swarm_merge.settings import Settings
 from swarmrun import profiles
-from swarmrun.queue.redis import RedisQueue, connect
+from swarmrun.queue.redis import RedisQueue
 from swarmrun.runconfig import load_run_config
 
 
 async def main(settings: Settings) -> None:
     """Run the merger of the configured run until SIGTERM."""
     config = load_run_config(settings.swarm_run_config)
-    client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
+    store = settings.store()
     try:
-        await run(settings, config, profiles.load(config.profile), RedisQueue(client, config.uid))
+        await run(
+            settings, config, profiles.load(config.profile), RedisQueue(store.run(config.uid), config.uid)
+        )
     finally:
-        await client.aclose()
+        await store.aclose()

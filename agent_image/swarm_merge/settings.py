@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from swarmrun.queue.redis_settings import RedisSettings
 from swarmrun.runconfig import CONFIG_PATH
 
 
-class Settings(BaseSettings):
+class Settings(RedisSettings):
     """One field per variable; the name is the variable in lower case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    redis_url: str
-    redis_username: str = ""
-    swarm_redis_password_file: Path | None = None
     swarm_agent_token_file: Path
     swarm_work_dir: Path = Path("/work")
     swarm_listen: str = Field(default=":8080", pattern=r"^.*:\d+$")
@@ -25,10 +23,6 @@ class Settings(BaseSettings):
     swarm_run_config: Path = CONFIG_PATH
     #: Where `__main__` has moved the git credentials to.
     swarm_git_credentials_dir: Path | None = None
-
-    def redis_password(self) -> str:
-        """Read the Redis password; "" when none is set."""
-        return read_secret(self.swarm_redis_password_file) if self.swarm_redis_password_file else ""
 
     def agent_token(self) -> str:
         """Read the token that guards the git server."""

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from swarm_hub.hub import Hub
 from swarm_hub.settings import HubSettings, load_settings, read_secret, split_address
 from swarm_hub.wire import problems_of
-from swarmrun.queue.redis import RedisQueue, connect
+from swarmrun.queue.redis import RedisQueue
 from swarmrun.runconfig import load_run_config
 from swarmrun.telemetry import configure_logging
 
@@ -33,11 +33,10 @@ _GC_THRESHOLDS: Final = (50_000, 50, 100)
 async def run(settings: HubSettings) -> None:
     """Serve until SIGTERM, SIGINT, or a while after the provider has refused the key."""
     config = load_run_config(settings.config_file)
-    password = read_secret(settings.redis_password_file) if settings.redis_password_file else ""
-    client = connect(settings.redis_url, settings.redis_username, password)
+    store = settings.store()
     hub = Hub(
         config,
-        RedisQueue(client, config.uid),
+        RedisQueue(store.run(config.uid), config.uid),
         agent_token=read_secret(settings.agent_token_file),
         provider_key=settings.provider_api_key.get_secret_value().strip(),
         now=time.time,
@@ -58,7 +57,7 @@ async def run(settings: HubSettings) -> None:
         await api.cleanup()
         await hub.close(_SETTLE_SECONDS)
         await metrics.cleanup()
-        await client.aclose()
+        await store.aclose()
         _LOG.info("hub ends")
 
 

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from swarmrun.queue.redis_settings import RedisSettings
 from swarmrun.runconfig import CONFIG_PATH
 
 _KEY_VARIABLE: Final = "SWARM_PROVIDER_API_KEY"
 
 
-class HubSettings(BaseSettings):
+class HubSettings(RedisSettings):
     """Environment of the hub. Addresses are `host:port`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    redis_url: str
-    redis_username: str = ""
-    redis_password_file: Annotated[Path | None, Field(validation_alias="SWARM_REDIS_PASSWORD_FILE")] = None
     agent_token_file: Annotated[Path, Field(validation_alias="SWARM_AGENT_TOKEN_FILE")]
     provider_api_key: Annotated[SecretStr, Field(validation_alias=_KEY_VARIABLE)] = SecretStr("")
     listen: Annotated[str, Field(validation_alias="SWARM_LISTEN", pattern=r"^.*:\d+$")] = "0.0.0.0:8080"

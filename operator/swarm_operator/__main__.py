@@ -13,7 +13,7 @@ from typing import Any
 
 import kopf
 from pydantic import ValidationError
-from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
 
 from swarm_operator import handlers, health
 from swarm_operator.apply import Applier
@@ -23,6 +23,7 @@ from swarm_operator.controller import Controller
 from swarm_operator.fairqueue import WorkQueue
 from swarm_operator.guard import RefusedError, check_crds
 from swarm_operator.kube import HttpKube, KubeError
+from swarm_operator.leftovers import Leftovers
 from swarm_operator.manifests.build import Platform, RunTokens
 from swarm_operator.memory import Memory
 from swarm_operator.metrics import Metrics
@@ -34,8 +35,9 @@ from swarm_operator.stores import STORE_ERRORS, RedisStores
 from swarm_operator.sweep import Sweeper
 from swarm_operator.view import Context
 from swarmrun.core.derive import derive
-from swarmrun.queue.admin import server_problems
-from swarmrun.queue.redis import connect
+from swarmrun.queue.redis_server import server_problems
+from swarmrun.queue.redis_store import Store
+from swarmrun.queue.rules import QueueUnavailable
 from swarmrun.telemetry import configure_logging
 
 logger = logging.getLogger("swarm_operator")
@@ -43,6 +45,7 @@ logger = logging.getLogger("swarm_operator")
 #: Times and pauses in seconds of waiting for API server and store at the start.
 START_ATTEMPTS = 30
 START_PAUSE = 2.0
+_LOGIN = "check user and password in the Secret of redis.external.existingSecret, and the user's ACL"
 
 
 def _tokens(key: bytes, uid: str) -> RunTokens:
@@ -70,21 +73,29 @@ async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
     raise RefusedError(f"API server or store did not answer within a minute: {last}")
 
 
-async def _check(kube: HttpKube, client: Redis) -> None:
+async def _check(kube: HttpKube, store: Store, *, allow_unsafe: bool) -> None:
     """Demand what we rely on.
 
     Raises:
         RefusedError: the operator must not start.
     """
     await check_crds(kube)
-    if problems := await server_problems(client):
-        raise RefusedError("the store is not safe to use: " + "; ".join(map(str, problems)))
+    try:
+        problems = await server_problems(store, allow_unsafe=allow_unsafe)
+    except QueueUnavailable as error:
+        if isinstance(error.__cause__, AuthenticationError):
+            raise RefusedError(
+                f"the store refuses the operator's login: {error.__cause__}; {_LOGIN}"
+            ) from error
+        raise
+    if problems:
+        raise RefusedError("the store is not safe to use: " + "; ".join(problems))
 
 
-def build(settings: Settings, connection: Connection, client: Redis) -> tuple[Controller, Sweeper]:
+def build(settings: Settings, connection: Connection, store: Store) -> tuple[Controller, Sweeper]:
     """Wire everything together."""
     key = settings.install_key()
-    kube, memory, stores = HttpKube(connection), Memory(), RedisStores(client)
+    kube, memory, stores = HttpKube(connection), Memory(), RedisStores(store)
 
     def tokens(uid: str) -> RunTokens:
         return _tokens(key, uid)
@@ -93,6 +104,7 @@ def build(settings: Settings, connection: Connection, client: Redis) -> tuple[Co
         hub_image=settings.hub_image,
         agent_image=settings.agent_image,
         redis_url=settings.redis_url_for_runs or settings.redis_url,
+        redis_files=settings.files_for_runs(),
     )
     queue = WorkQueue(time.monotonic)
     controller = Controller(
@@ -104,7 +116,9 @@ def build(settings: Settings, connection: Connection, client: Redis) -> tuple[Co
         poster=Poster(kube, time.time),
         metrics=Metrics(lambda: len(queue)),
     )
-    return controller, Sweeper(kube, memory, controller, settings.watch_namespaces or (None,))
+    namespaces = settings.watch_namespaces or (None,)
+    sweeper = Sweeper(kube, memory, controller, namespaces, leftovers=Leftovers(stores, tokens))
+    return controller, sweeper
 
 
 async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
@@ -116,11 +130,12 @@ async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
     async with AsyncExitStack() as stack:
         connection = Connection()
         stack.push_async_callback(connection.close)
-        client = connect(settings.redis_url, settings.redis_username, settings.redis_password())
-        stack.push_async_callback(client.aclose)
-        await _patiently(lambda: _check(HttpKube(connection), client))
+        store = settings.store()
+        stack.push_async_callback(store.aclose)
+        unsafe = settings.redis_allow_unsafe
+        await _patiently(lambda: _check(HttpKube(connection), store, allow_unsafe=unsafe))
         PlanBuilder.warm()
-        controller, sweeper = build(settings, connection, client)
+        controller, sweeper = build(settings, connection, store)
         await _patiently(sweeper.prime)
         ready = asyncio.Event()
         app = health.application(

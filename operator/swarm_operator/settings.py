@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from swarm_operator.manifests.build import SENTINEL_PASSWORD
+from swarmrun.queue.redis_settings import RedisSettings
+from swarmrun.queue.redis_url import parse_location
 
 
-class Settings(BaseSettings):
+class Settings(RedisSettings):
     """Everything an administrator can set. Field docstrings give unit and reason."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", use_attribute_docstrings=True, populate_by_name=True
     )
 
-    redis_url: str = Field(validation_alias="REDIS_URL")
-    """Store of all queues, without credentials: redis://, rediss:// or a Sentinel URL."""
-    redis_username: str = Field(default="", validation_alias="REDIS_USERNAME")
-    """The operator's own login; it may administer users. Empty: the store's default user."""
-    redis_password_file: Path | None = Field(default=None, validation_alias="SWARM_REDIS_PASSWORD_FILE")
-    """File that holds the password of that login."""
     redis_url_for_runs: str = Field(default="", validation_alias="SWARM_REDIS_URL_FOR_RUNS")
     """How the runs' pods reach the store. Empty: the same URL."""
+    redis_allow_unsafe: bool = Field(default=False, validation_alias="SWARM_REDIS_ALLOW_UNSAFE")
+    """Start on a store that may lose work: without AOF, or one that evicts. For development."""
     install_key_file: Path = Field(validation_alias="SWARM_INSTALL_KEY_FILE")
     """File with the key that all tokens of all runs are derived from; at least 32 bytes."""
     agent_image: str = Field(validation_alias="SWARM_AGENT_IMAGE")
@@ -48,6 +48,13 @@ class Settings(BaseSettings):
             return tuple(part for part in (p.strip() for p in value.split(",")) if part)
         return value
 
+    @field_validator("redis_url_for_runs")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if value:
+            parse_location(value)
+        return value
+
     @field_validator("metrics_listen")
     @classmethod
     def _address(cls, value: str) -> str:
@@ -55,6 +62,11 @@ class Settings(BaseSettings):
         if not colon or not host or not port.isdigit():
             raise ValueError(f"must be host:port, such as 0.0.0.0:9090, got {value!r}")
         return value
+
+    def files_for_runs(self) -> dict[str, str]:
+        """Read what a run's pods need to reach the store, by file name; their passwords are derived."""
+        password = self.sentinel_password()
+        return {**self.tls_files(), **({SENTINEL_PASSWORD: password} if password else {})}
 
     def install_key(self) -> bytes:
         """Read the install key.
@@ -69,10 +81,6 @@ class Settings(BaseSettings):
                 "create the Secret anew with a random key"
             )
         return key
-
-    def redis_password(self) -> str:
-        """Read the password of the operator's login; empty without a file."""
-        return self.redis_password_file.read_text().strip() if self.redis_password_file else ""
 
 
 _KEY_BYTES = 32

@@ -1,19 +1,20 @@
-"""The store of all queues as the operator uses it: one connection, a queue per run, logins per run."""
+"""The store of all queues as the operator uses it: a queue per run, logins per run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from swarm_operator.manifests.build import RunTokens
 from swarm_operator.observed import QueueView
 from swarmrun.core.errors import Retryable
-from swarmrun.queue.admin import ensure_user, remove_users
+from swarmrun.queue.admin import Role, ensure_users, is_ours, known_uids, remove_users_everywhere
 from swarmrun.queue.keys import Keys
 from swarmrun.queue.port import QueueAdmin
 from swarmrun.queue.redis import RedisQueue
+from swarmrun.queue.redis_store import Store
 
 #: What the store's client raises when the store is away or busy.
 STORE_ERRORS = (Retryable, RedisError, OSError, TimeoutError)
@@ -34,24 +35,31 @@ class Stores(Protocol):
     async def remove_users(self, uid: str) -> None:
         """Remove the run's logins; their connections end."""
 
+    async def with_users(self) -> frozenset[str]:
+        """List the runs that have a login, of whatever installation."""
+
+    async def made_by(self, uid: str, tokens: RunTokens) -> bool:
+        """Tell whether these tokens are the passwords of the run's logins."""
+
 
 class RedisStores:
     """The store on Redis or Valkey."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def queue(self, uid: str) -> QueueAdmin:
         """Return a run's queue."""
-        return RedisQueue(self._client, uid)
+        return RedisQueue(self._store.run(uid), uid)
 
     async def observe(self, uid: str) -> QueueView:
         """Look at a run's queue. Another server than the one it was opened on counts as lost."""
         try:
-            epoch, server = await self._client.hmget(Keys(uid)["run"], ["epoch", "generation"])
+            client = self._store.run(uid)
+            epoch, server = await client.hmget(Keys(uid)["run"], ["epoch", "generation"])
             if epoch is None:
                 return QueueView()
-            info = await self._client.info("server")
+            info = await client.info("server")
             if str(info["run_id"]) != server:
                 return QueueView()
             return QueueView(epoch=int(epoch), snapshot=await self.queue(uid).snapshot())
@@ -60,9 +68,20 @@ class RedisStores:
 
     async def ensure_users(self, uid: str, tokens: RunTokens) -> None:
         """Create the run's logins, or set their passwords again."""
-        await ensure_user(self._client, uid, "hub", tokens.hub_redis)
-        await ensure_user(self._client, uid, "merger", tokens.merger_redis)
+        await ensure_users(self._store, uid, _passwords(tokens))
 
     async def remove_users(self, uid: str) -> None:
         """Remove the run's logins; their connections end."""
-        await remove_users(self._client, uid)
+        await remove_users_everywhere(self._store, uid)
+
+    async def with_users(self) -> frozenset[str]:
+        """List the runs that have a login, of whatever installation."""
+        return await known_uids(self._store)
+
+    async def made_by(self, uid: str, tokens: RunTokens) -> bool:
+        """Tell whether these tokens are the passwords of the run's logins."""
+        return await is_ours(self._store, uid, _passwords(tokens))
+
+
+def _passwords(tokens: RunTokens) -> Mapping[Role, str]:
+    return {Role.HUB: tokens.hub_redis, Role.MERGER: tokens.merger_redis}

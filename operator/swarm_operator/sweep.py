@@ -13,6 +13,7 @@ from typing import Any, Final
 from swarm_operator.controller import Controller
 from swarm_operator.fairqueue import Key, Lane
 from swarm_operator.kube import Kube, KubeError
+from swarm_operator.leftovers import Leftovers
 from swarm_operator.memory import Memory, Shelf, version
 from swarmrun.core.api import API_VERSION
 
@@ -34,6 +35,7 @@ class Sweeper:
     controller: Controller
     #: Namespaces served; None stands for all.
     namespaces: Sequence[str | None]
+    leftovers: Leftovers | None = None
     tried_at: float = field(default_factory=time.monotonic)
     #: Runs that the last sweep knew better than the watch, with the version it saw.
     _behind: dict[Key, int] = field(default_factory=dict)
@@ -72,6 +74,13 @@ class Sweeper:
                 alive += await self.kube.list(api, kind, namespace, labels=MANAGED, metadata_only=True)
             for key in shelf.keep_only(alive):
                 self.controller.wake(key)
+        # An operator that sees some namespaces only cannot tell that a run is gone.
+        if self.leftovers is not None and None in self.namespaces:
+            await self.leftovers.clean(self._uids)
+
+    async def _uids(self) -> frozenset[str]:
+        runs = await self.kube.list(API_VERSION, "SwarmRun", None, metadata_only=True)
+        return frozenset(str(body["metadata"]["uid"]) for body in runs)
 
     async def _runs(self) -> None:
         """Visit runs that the watch did not tell of; twice in a row the watch is dead."""

@@ -12,6 +12,7 @@ from swarm_operator.stores import STORE_ERRORS, RedisStores
 from swarmrun.core.task import Task, TaskState
 from swarmrun.queue.port import RunState
 from swarmrun.queue.redis import connect
+from swarmrun.queue.redis_store import single
 
 LIMIT: Final = 10_000_000_000
 MAX_ATTEMPTS: Final = 3
@@ -24,7 +25,7 @@ class Steward:
 
     def __init__(self, url: str, uid: str, *, look_every: float = REAP_EVERY) -> None:
         self.client = connect(url)
-        self._stores = RedisStores(self.client)
+        self._stores = RedisStores(single(self.client))
         self._uid, self._look_every = uid, look_every
         self.queue = self._stores.queue(uid)
         self.epoch = 0
@@ -36,16 +37,18 @@ class Steward:
         """Raise the epoch, then open and plan, as the operator does in this order."""
         self.epoch += 1
         await self.queue.open(self.epoch)
-        await self.enqueue(self.tasks)
+        await self._enqueue(self.tasks)
         await self.queue.set_limit(LIMIT)
         await self.queue.set_state(RunState.ACTIVE)
         self.openings.append((self.epoch, time.monotonic()))
 
     async def enqueue(self, tasks: Sequence[Task]) -> None:
-        """Add tasks to the plan, which is kept, and to the queue."""
-        known = {task.id for task in self.tasks}
-        self.tasks += [task for task in tasks if task.id not in known]
-        await self.queue.enqueue(self.tasks, plan_hash="plan", max_attempts=MAX_ATTEMPTS, landed={})
+        """Add new tasks to the plan, which is kept, and to the queue."""
+        self.tasks += tasks
+        await self._enqueue(tasks)
+
+    async def _enqueue(self, tasks: Sequence[Task]) -> None:
+        await self.queue.enqueue(tasks, plan_hash="plan", max_attempts=MAX_ATTEMPTS, landed={})
 
     async def look(self) -> None:
         """Look once; mend what is wrong."""

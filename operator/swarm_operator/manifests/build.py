@@ -29,6 +29,7 @@ TOKENS_DIR: Final = "/var/run/swarmrun/tokens"
 AGENT_TOKEN: Final = "agent-token"  # noqa: S105 — a key's name, no secret
 HUB_PASSWORD: Final = "hub-redis-password"  # noqa: S105 — a key's name, no secret
 MERGER_PASSWORD: Final = "merger-redis-password"  # noqa: S105 — a key's name, no secret
+SENTINEL_PASSWORD: Final = "sentinel-password"  # noqa: S105 — a key's name, no secret
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Platform:
     agent_image: str
     #: How a run's pods reach the store, without credentials.
     redis_url: str
+    #: Files that they need for it: certificates, the Sentinels' password.
+    redis_files: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,21 @@ def scratch(name: str, size: str) -> Json:
 def config_volume(b: Blueprint) -> Json:
     """The run's configuration."""
     return {"name": "config", "configMap": {"name": child(b.run, "config"), "defaultMode": 0o444}}
+
+
+def redis_env(b: Blueprint, component: str, password: str) -> dict[str, str]:
+    """Environment of a component that talks to the store."""
+    files = b.platform.redis_files
+    env = {
+        "REDIS_URL": b.platform.redis_url,
+        "REDIS_USERNAME": f"swr-{b.uid}-{component}",
+        "SWARM_REDIS_PASSWORD_FILE": f"{TOKENS_DIR}/{password}",
+    }
+    if SENTINEL_PASSWORD in files:
+        env["SWARM_REDIS_SENTINEL_PASSWORD_FILE"] = f"{TOKENS_DIR}/{SENTINEL_PASSWORD}"
+    if set(files) - {SENTINEL_PASSWORD}:
+        env["SWARM_REDIS_TLS_DIR"] = TOKENS_DIR
+    return env
 
 
 def tokens_volume(b: Blueprint, *keys: str) -> Json:

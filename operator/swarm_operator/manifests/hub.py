@@ -18,6 +18,7 @@ from swarm_operator.manifests.build import (
     mount,
     pod_spec,
     probe,
+    redis_env,
     resources,
     scratch,
     tokens_volume,
@@ -29,9 +30,7 @@ from swarm_operator.manifests.config import run_config
 def _environment(b: Blueprint) -> list[Json]:
     env = value_env(
         {
-            "REDIS_URL": b.platform.redis_url,
-            "REDIS_USERNAME": f"swr-{b.uid}-hub",
-            "SWARM_REDIS_PASSWORD_FILE": f"{TOKENS_DIR}/{HUB_PASSWORD}",
+            **redis_env(b, "hub", HUB_PASSWORD),
             "SWARM_AGENT_TOKEN_FILE": f"{TOKENS_DIR}/{AGENT_TOKEN}",
             "SWARM_LISTEN": f"0.0.0.0:{PORT_API}",
             "SWARM_METRICS_LISTEN": f"0.0.0.0:{PORT_METRICS}",
@@ -69,7 +68,11 @@ def hub(b: Blueprint) -> Json:
     pod = pod_spec(
         b,
         containers=[container],
-        volumes=[config_volume(b), tokens_volume(b, AGENT_TOKEN, HUB_PASSWORD), scratch("tmp", "64Mi")],
+        volumes=[
+            config_volume(b),
+            tokens_volume(b, AGENT_TOKEN, HUB_PASSWORD, *b.platform.redis_files),
+            scratch("tmp", "64Mi"),
+        ],
     )
     config = run_config(b).model_dump(mode="json")
     return deployment(b, "hub", replicas=1, pod=pod, config=config, recreate=True)

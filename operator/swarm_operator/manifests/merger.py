@@ -18,6 +18,7 @@ from swarm_operator.manifests.build import (
     mount,
     pod_spec,
     probe,
+    redis_env,
     resources,
     scratch,
     tokens_volume,
@@ -28,9 +29,7 @@ from swarm_operator.manifests.config import run_config
 
 def _container(b: Blueprint) -> Json:
     env = {
-        "REDIS_URL": b.platform.redis_url,
-        "REDIS_USERNAME": f"swr-{b.uid}-merger",
-        "SWARM_REDIS_PASSWORD_FILE": f"{TOKENS_DIR}/{MERGER_PASSWORD}",
+        **redis_env(b, "merger", MERGER_PASSWORD),
         "SWARM_AGENT_TOKEN_FILE": f"{TOKENS_DIR}/{AGENT_TOKEN}",
         "SWARM_WORK_DIR": "/work",
         "SWARM_LISTEN": f"0.0.0.0:{PORT_API}",
@@ -70,7 +69,7 @@ def merger(b: Blueprint) -> Json:
         containers=[_container(b)],
         volumes=[
             config_volume(b),
-            tokens_volume(b, AGENT_TOKEN, MERGER_PASSWORD),
+            tokens_volume(b, AGENT_TOKEN, MERGER_PASSWORD, *b.platform.redis_files),
             scratch("work", "8Gi"),
             scratch("tmp", "256Mi"),
         ],

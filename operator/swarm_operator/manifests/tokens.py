@@ -20,6 +20,7 @@ def secret(b: Blueprint) -> Json:
         AGENT_TOKEN: b.tokens.agent,
         HUB_PASSWORD: b.tokens.hub_redis,
         MERGER_PASSWORD: b.tokens.merger_redis,
+        **b.platform.redis_files,
     }
     return {
         "apiVersion": "v1",

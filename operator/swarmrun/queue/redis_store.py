@@ -58,11 +58,11 @@ class _Single:
 
     clustered: Final = False
 
-    def __init__(self, location: Location, access: Access) -> None:
-        self._client = redis.Redis.from_pool(make_pool(location.options, access))
-        options = location.options
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        options = client.connection_pool.connection_kwargs
         where = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-        self._node = Node(str(where), self._client)
+        self._node = Node(str(where), client)
 
     def run(self, uid: str) -> redis.Redis:
         prefix(uid)
@@ -164,8 +164,17 @@ class _Clustered:
         await self._nodes.aclose()
 
 
+def single(client: redis.Redis) -> Store:
+    """Make a store of one client, which it then owns."""
+    return _Single(client)
+
+
+def _direct(location: Location, access: Access) -> Store:
+    return single(redis.Redis.from_pool(make_pool(location.options, access)))
+
+
 _STORES: Final[Mapping[Kind, Callable[[Location, Access], Store]]] = {
-    Kind.SINGLE: _Single,
+    Kind.SINGLE: _direct,
     Kind.SENTINEL: _Watched,
     Kind.CLUSTER: _Clustered,
 }
