@@ -10,14 +10,15 @@
  *
  * Bounds (-D): FAULTS lost answers, crashes and other mishaps outside of Redis; RESTARTS of Redis, of which
  * LOSSES come back with an older state or with none.
- * Properties (-D), checked when asked for: ONCE, FENCE, VERDICT, ENDS.
- * Broken on purpose (-D): NO_EPOCH, NO_CHECK, EAGER.
+ * Properties (-D), checked when asked for: ONCE, FENCE, VERDICT, ENDS; said in words in cases.py.
+ * Parts taken out (-D): NO_EPOCH, the epoch stays 1; NO_CHECK, the merger does not look for trailers before it
+ * builds; EAGER, claims are given before the operator has seen a loss; NO_REAP, leases do not end.
  */
 #ifndef FAULTS
 #define FAULTS 2
 #endif
 #ifndef RESTARTS
-#define RESTARTS 2
+#define RESTARTS 1
 #endif
 #ifndef LOSSES
 #define LOSSES 1
@@ -39,15 +40,15 @@
 #else
 #define fence(x) skip
 #endif
-#ifdef ENDS
-#define all_ended(x) assert(x)
-#else
-#define all_ended(x) skip
-#endif
 #ifdef VERDICT
 #define same_verdict(x) assert(x)
 #else
 #define same_verdict(x) skip
+#endif
+#ifdef ENDS
+#define all_ended(x) assert(x)
+#else
+#define all_ended(x) skip
 #endif
 
 /* States of a task: swarmrun/core/task.py, TRANSITIONS. UNKNOWN: the store does not have it. */
@@ -158,6 +159,7 @@ inline claim(me, id) {
   :: else -> break
   od;
   redis.counter++;
+  assert(redis.counter < 16);
   redis.state[id] = LEASED;
   redis.token[id] = token_of(redis.epoch, redis.counter);
   redis.attempt[id] = a;
@@ -261,7 +263,7 @@ inline update_branch(tasks) {
   printf("the branch takes a push\n");
   for (EACH(n)) {
     if
-    :: tasks & bit_of(n) -> 
+    :: tasks & bit_of(n) ->
       landings[n]++;
       printf("on the branch: task %d\n", n);
       once(landings[n] == 1)
@@ -369,9 +371,10 @@ end:
       forget_round()
     };
     goto end
-  /* round: submissions.lua, which leaves them where they are; _sync. */
+  /* round: submissions.lua, which leaves them where they are; _sync. Nothing that happens between these two can
+   * tell them apart from one. */
   :: d_step {
-      redis.epoch && !(redis.unreported && planned) && in_state(SUBMITTED) ->
+      redis.epoch && in_state(SUBMITTED) ->
       for (EACH(n)) {
         if
         :: redis.state[n] == SUBMITTED ->
