@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from redis_server import nothing_leaks
 from swarmcluster import api, build
+
+__all__ = ["nothing_leaks"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -164,4 +164,4 @@ async def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
     async with process(sys.executable, "-m", "swarm_hub", env={}, log=log) as child:
         assert await child.wait() == 2
     named = {json.loads(line)["variable"] for line in log.read_text().splitlines()}
-    assert named == {"redis_url", "SWARM_AGENT_TOKEN_FILE"}
+    assert named == {"REDIS_URL", "SWARM_AGENT_TOKEN_FILE"}

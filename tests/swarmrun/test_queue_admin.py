@@ -73,7 +73,8 @@ async def test_a_login_reaches_its_own_run_only(
     await admin.ensure_user(root, uid, Role.MERGER, "secret")
     client = connect(redis_server.url, admin.user_name(uid, Role.MERGER), "secret")
     # From within a script the refusal arrives as the script's error.
-    with pytest.raises((NoPermissionError, redis.ResponseError), match=r"(?i)permission|can't (access|run)|not allowed"):
+    refusal = r"(?i)permission|can't (access|run)|not allowed"
+    with pytest.raises((NoPermissionError, redis.ResponseError), match=refusal):
         await client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     await client.aclose()
     await admin.remove_users(root, uid)
