@@ -60,7 +60,7 @@ stale-workers: setup ## Show what other queues and ours do with a worker that wa
 	@$(PY) -m swarmpeers stale --write $(STALE_FLAGS)
 
 bench-peers: setup ## Speed of other Python queues on Redis, no-op jobs in one worker process
-	@$(PY) -m swarmpeers bench $(BENCH_FLAGS)
+	@$(PY) -m swarmpeers bench --rounds 3 --write $(BENCH_FLAGS)
 
 model: setup ## Check the queue's protocol in every state with Spin, and that it fails with a part taken out
 	@$(PY) -m hack.model

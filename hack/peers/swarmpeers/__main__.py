@@ -18,6 +18,7 @@ def _parse() -> argparse.Namespace:
     scenario.add_argument("--parallel", type=int, default=3, help="libraries at a time")
     speed = commands.add_parser("bench", help="no-op jobs through one worker process")
     speed.add_argument("--jobs", type=int, default=5000, help="jobs for each library")
+    speed.add_argument("--rounds", type=int, default=1, help="the best of so many counts")
     for command, names in (
         (scenario, [peer.name for peer in (catalogue.OURS, *catalogue.STALE)]),
         (speed, list(bench.NAMES)),
@@ -45,7 +46,7 @@ def _stale(options: argparse.Namespace) -> tuple[list[dict[str, object]], str]:
 
 
 def _bench(options: argparse.Namespace) -> tuple[list[dict[str, object]], str]:
-    results = bench.run(options.peer or bench.NAMES, options.jobs)
+    results = bench.run(options.peer or bench.NAMES, options.jobs, options.rounds)
     return [asdict(one) for one in results], page.bench_table(results)
 
 
