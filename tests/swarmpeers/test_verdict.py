@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swarmpeers import page
+from swarmpeers import bench, page
 from swarmpeers.bench import PeerResult
 from swarmpeers.stale import Outcome, verdict
 
@@ -66,3 +66,8 @@ def test_a_table_replaces_the_one_between_its_marks(tmp_path: Path, monkeypatch:
     assert target.read_text() == "before\n<!-- t -->\n| new |\n<!-- /t -->\nafter\n"
     with pytest.raises(SystemExit, match="must contain the lines"):
         page.write("other", "")
+
+
+def test_an_unknown_library_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(SystemExit, match="--peer huey: must be of taskiq-stream, taskiq-list, saq"):
+        bench.run(["saq", "huey"])
