@@ -82,7 +82,8 @@ class RedisServer:
             try:
                 connection.connect(str(self.socket))
                 connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"
+                # A server that asks for a password answers, too.
+                return connection.recv(7) in {b"+PONG\r\n", b"-NOAUTH"}
             except OSError:
                 return False
 

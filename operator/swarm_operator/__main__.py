@@ -83,13 +83,20 @@ async def _check(kube: HttpKube, store: Store, *, allow_unsafe: bool) -> None:
     try:
         problems = await server_problems(store, allow_unsafe=allow_unsafe)
     except QueueUnavailable as error:
-        if isinstance(error.__cause__, AuthenticationError):
-            raise RefusedError(
-                f"the store refuses the operator's login: {error.__cause__}; {_LOGIN}"
-            ) from error
+        if _refused_login(error):
+            raise RefusedError(f"the store refuses the operator's login: {error}; {_LOGIN}") from error
         raise
     if problems:
         raise RefusedError("the store is not safe to use: " + "; ".join(problems))
+
+
+def _refused_login(error: BaseException | None) -> bool:
+    """Look for the cause: over a Unix socket redis-py hides it behind a second error."""
+    while error is not None:
+        if isinstance(error, AuthenticationError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def build(settings: Settings, connection: Connection, store: Store) -> tuple[Controller, Sweeper]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from operator_support import PLATFORM, SPEC, TOKENS, task
-from swarm_operator.manifests.build import Blueprint, sealed
+from swarm_operator.manifests.build import TOKENS_DIR, Blueprint, sealed
 from swarm_operator.manifests.config import run_config
 from swarm_operator.manifests.escalation import escalation
 from swarm_operator.names import APPLIED_HASH, escalation_name
@@ -187,3 +189,26 @@ def test_evidence_is_bounded() -> None:
     evidence = manifest["spec"]["evidence"]
     assert len(evidence) == 10
     assert all(len(e) <= 4000 for e in evidence)
+
+
+def test_hub_and_merger_get_what_the_store_s_connection_needs_and_nobody_else() -> None:
+    files = {"ca.crt": "authority", "sentinel-password": "secret"}
+    platform = replace(PLATFORM, redis_url="rediss+sentinel://a/mymaster", redis_files=files)
+    b = replace(blueprint(), platform=platform)
+    for name, pod in pods(b).items():
+        env = {e["name"]: e.get("value") for c in containers(pod) for e in c.get("env", [])}
+        talks = name in {"hub", "merger"}
+        assert (env.get("REDIS_URL") == platform.redis_url) is talks
+        assert (env.get("SWARM_REDIS_TLS_DIR") == TOKENS_DIR) is talks
+        assert (env.get("SWARM_REDIS_SENTINEL_PASSWORD_FILE") == f"{TOKENS_DIR}/sentinel-password") is talks
+        mounted = [i["key"] for v in pod["volumes"] for i in v.get("secret", {}).get("items", [])]
+        assert (set(files) <= set(mounted)) is talks
+        assert (not set(files) & set(mounted)) is not talks
+    (tokens,) = [m for m in unwatched(b) if m["kind"] == "Secret"]
+    assert base64.b64decode(tokens["data"]["ca.crt"]) == b"authority"
+
+
+def test_without_files_no_variable_speaks_of_them() -> None:
+    for pod in pods(blueprint()).values():
+        names = {e["name"] for c in containers(pod) for e in c.get("env", [])}
+        assert not names & {"SWARM_REDIS_TLS_DIR", "SWARM_REDIS_SENTINEL_PASSWORD_FILE"}

@@ -200,6 +200,8 @@ async def test_a_primary_that_became_a_replica_is_left(redis_watched: Watched, w
     await asyncio.to_thread(redis_watched.fail_over)
     primary.do("REPLICAOF", "127.0.0.1", replica.port)
     primary.do("CLIENT", "KILL", "TYPE", "normal")
+    await insist(lambda: swarm.admin.open(2))
+    await swarm.merge.mark_landed({}, epoch=2)
     lease = (await insist(lambda: claimed(swarm))).lease
     assert await swarm.work.heartbeat(lease) is Reply.OK
     assert replica.client.info("replication")["role"] == "master"

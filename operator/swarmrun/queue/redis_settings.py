@@ -15,7 +15,9 @@ from swarmrun.queue.redis_url import parse_location
 class RedisSettings(BaseSettings):
     """To inherit from. All secrets come from files."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     redis_url: str = Field(validation_alias="REDIS_URL")
     """Store of all queues, without credentials; its forms are those of `redis_url`."""
