@@ -16,7 +16,7 @@ import redis.asyncio as redis
 from contract.swarm import change, claimed, landed, opened, state, task, waiting
 from redis_server import RedisServer
 from swarmrun.core.task import Reply, TaskState
-from swarmrun.queue.port import Claimed
+from swarmrun.queue.port import Claimed, Empty, EmptyReason
 from swarmrun.queue.redis import RedisQueue, connect
 from swarmrun.queue.rules import QueueUnavailable
 
@@ -71,6 +71,23 @@ async def insist(call: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError("the server never came back")
 
 
+async def looked_after(swarm: Swarm, epoch: int) -> None:
+    """Do what operator and merger do when another server process answers."""
+    await swarm.admin.open(epoch)
+    await swarm.merge.mark_landed({}, epoch=epoch)
+
+
+async def test_nothing_is_claimed_from_a_restarted_server_before_the_epoch_has_risen(
+    server: RedisServer, swarm: Swarm
+) -> None:
+    await opened(swarm, task("a"))
+    server.kill()
+    server.start()
+    assert await insist(lambda: swarm.work.claim("pod-a", ttl_seconds=60)) == Empty(reason=EmptyReason.PAUSED)
+    await looked_after(swarm, 2)
+    assert (await claimed(swarm)).lease.token == "2-1"
+
+
 async def test_a_killed_server_forgets_nothing_it_acknowledged(server: RedisServer, swarm: Swarm) -> None:
     await opened(swarm, task("a"), task("b"))
     before = await swarm.admin.generation()
@@ -102,7 +119,12 @@ async def test_many_kills_in_the_middle_of_work_lose_and_repeat_nothing(
     enough = asyncio.Semaphore(0)
 
     async def agent(pod: str) -> None:
-        while isinstance(answer := await insist(lambda: swarm.work.claim(pod, ttl_seconds=60)), Claimed):
+        while len(accepted) < TASKS:
+            answer = await insist(lambda: swarm.work.claim(pod, ttl_seconds=60))
+            if not isinstance(answer, Claimed):
+                assert answer.reason in {EmptyReason.PAUSED, EmptyReason.NO_WORK}
+                await asyncio.sleep(0)
+                continue
             lease = answer.lease
             reply = await insist(partial(swarm.work.submit, lease, change(pod)))
             assert reply in {Reply.OK, Reply.DUP}
@@ -110,12 +132,13 @@ async def test_many_kills_in_the_middle_of_work_lose_and_repeat_nothing(
             enough.release()
 
     agents = [asyncio.create_task(agent(f"pod-{number}")) for number in range(4)]
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         # Killed amid work: a few tasks after the last time, never at rest.
         for _ in range(TASKS // (2 * KILLS)):
             await enough.acquire()
         server.kill()
         await asyncio.to_thread(server.start)
+        await insist(partial(looked_after, swarm, kill + 2))
     await asyncio.gather(*agents)
     assert sorted(accepted) == sorted(f"t{number}" for number in range(TASKS))
     assert len(await swarm.merge.submissions(limit=2 * TASKS, timeout_seconds=0)) == TASKS

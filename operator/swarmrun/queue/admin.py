@@ -44,6 +44,7 @@ COMMANDS: Final = (
     "hmget",
     "hset",
     "hsetnx",
+    "info",
     "ltrim",
     "multi",
     "ping",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis.asyncio as redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -61,7 +62,23 @@ class Access:
     tls_dir: Path | None = None
 
 
-class _Patient(redis.Connection):
+class _KnowsServer(AbstractConnection):
+    """Knows the run id of the process at its other end, for as long as it lasts: a restart ends it."""
+
+    run_id = ""
+
+    async def learn_server(self) -> None:
+        """Ask for the run id; a login that may not ask leaves it empty."""
+        await self.send_command("INFO", "server", check_health=False)
+        try:
+            text = str(await self.read_response())
+        except NoPermissionError:
+            text = ""
+        facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        self.run_id = facts.get("run_id", "")
+
+
+class _Patient(_KnowsServer, redis.Connection):
     """Repeats setting up the connection, and only that: a sent command may have taken effect.
 
     `locate` finds the address anew for every connection; `doubt` hears that the server is the wrong one.
@@ -94,6 +111,7 @@ class _Patient(redis.Connection):
         await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         if self._locate is not None:
             await self._demand_primary()
+        await self.learn_server()
 
     async def _demand_primary(self) -> None:
         """Ask for the role, as Sentinel clients should: the Sentinels may still name the old primary."""
@@ -128,13 +146,19 @@ class _PatientTLS(_Patient, redis.SSLConnection):
         await super()._connect_once()
 
 
-class _PatientSocket(redis.UnixDomainSocketConnection):
+class _LocalSocket(_KnowsServer, redis.UnixDomainSocketConnection):
     """A local socket answers at once or not at all."""
+
+    async def connect(self) -> None:
+        """Connect."""
+        if not self.is_connected:
+            await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            await self.learn_server()
 
 
 _PATIENT: Final[dict[type, type]] = {
     redis.SSLConnection: _PatientTLS,
-    redis.UnixDomainSocketConnection: _PatientSocket,
+    redis.UnixDomainSocketConnection: _LocalSocket,
 }
 
 

@@ -28,7 +28,7 @@ from swarmrun.core.task import (
     TaskType,
 )
 from swarmrun.queue import rules
-from swarmrun.queue.batching import Caller
+from swarmrun.queue.batching import SERVER, Caller
 from swarmrun.queue.keys import NAMES, POOLS, READY, RECORD, Keys
 from swarmrun.queue.memory_state import KEEPS_CHANGES
 from swarmrun.queue.port import ReserveOutcome, Totals, Usage
@@ -248,7 +248,7 @@ class Scripts:
         Raises:
             QueueFull: no index is free.
         """
-        answer: list[str] = await self._run("claim", pod, ttl_seconds, rules.REAP_PER_CLAIM)
+        answer: list[str] = await self._run("claim", pod, ttl_seconds, rules.REAP_PER_CLAIM, SERVER)
         return _room(answer)
 
     async def heartbeat(self, task_id: str, token: str) -> Reply:
@@ -267,7 +267,7 @@ class Scripts:
         Raises:
             QueueFull: the change set is in, but no index is free.
         """
-        args = (task_id, token, change_set, pod, ttl_seconds, rules.REAP_PER_CLAIM)
+        args = (task_id, token, change_set, pod, ttl_seconds, rules.REAP_PER_CLAIM, SERVER)
         reply, answer = await self._run("submit_and_claim", *args)
         return Reply(reply), _room(answer)
 

@@ -49,10 +49,12 @@ end
 
 -- Lease the best task for a pod. `reaped`: expired leases to return on the way, at most. An agent prefers its own
 -- pools and takes the best of all when they are empty.
-local function claim(pod, ttl, reaped)
-  local facts = command('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open')
+-- A server process unlike the one that `open` saw may know an older state, so that its counter would repeat tokens:
+-- nothing is claimed until the operator has raised the epoch.
+local function claim(pod, ttl, reaped, server)
+  local facts = command('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation')
   local epoch = facts[1]
-  if not epoch then return {'EMPTY', 'paused'} end
+  if not epoch or facts[6] ~= server then return {'EMPTY', 'paused'} end
   reap_leases(reaped)
   local index = register(pod)
   if not index then return {'FULL'} end
