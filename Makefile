@@ -45,6 +45,7 @@ unit: ## Unit, contract and Redis tests
 
 controlplane: ## API-level tests on a real control plane
 	@hack/cluster/cluster build kubernetes >/dev/null
+	@hack/cluster/cluster build helm >/dev/null
 	@$(PY) -m pytest -q -m controlplane tests $(PYTEST_FLAGS)
 
 e2e: ## One run on the real node, with seeded faults
