@@ -100,8 +100,12 @@ def test_a_task_that_does_not_end_or_disagrees_with_the_branch_is_found() -> Non
 
 def test_recovery_is_the_time_from_a_holders_death_to_the_next_claim() -> None:
     history = [*HISTORY, ack(8, "claim", "b", "1-3")]
-    assert checker.recoveries(history, [(6.0, "pod-1-2")]) == [8.1 - 6.0]
-    assert checker.recoveries(history, [(6.0, "pod-1-1")]) == []
+    assert checker.recoveries(history, [(6.0, "pod-1-2")], urgent="b") == [8.1 - 6.0]
+    assert checker.recoveries(history, [(6.0, "pod-1-2")], urgent="a") == []
+    assert checker.recoveries(history, [(6.0, "pod-1-1")], urgent="ab") == []
+    unknown = ack(7, "claiming", "", "9-9", "")
+    deaths = [(6.0, "pod-1-2"), (7.2, "pod-9-9")]
+    assert checker.recoveries([*history, unknown], deaths, urgent="b") == []
     assert kinds(checker.late([2.9, 3.1], 3.0)) == [Kind.LATE]
 
 

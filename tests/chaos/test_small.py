@@ -17,14 +17,14 @@ pytestmark = [pytest.mark.redis, pytest.mark.xdist_group("chaos")]
 
 SMALL = Scale(
     ahead=40,
-    events=8,
+    events=6,
     kills=2,
-    writes=6_000,
+    writes=4_000,
     rollbacks=1,
     rebuilt_runs=1,
     calls=112,
-    tasks=40,
-    callers=40,
+    tasks=20,
+    callers=20,
     calls_each=8,
 )
 

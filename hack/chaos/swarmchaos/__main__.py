@@ -16,6 +16,7 @@ import gc
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Final
 
 from swarmchaos import crowd, faulty_network, killed_agents, killed_store, rolled_back, wrong_clocks
 from swarmchaos.table import render
-from swarmchaos.values import Outcome, Progress, Scale
+from swarmchaos.values import Kind, Outcome, Progress, Scale, Violation
 
 Scenario = Callable[[Path, Scale, Progress], Awaitable[Outcome]]
 SCENARIOS: Final[Mapping[str, Scenario]] = {
@@ -70,7 +71,12 @@ def play(names: list[str], scale: Scale) -> list[Outcome]:
 
 
 async def _run(scenario: Scenario, folder: Path, scale: Scale, progress: Progress) -> Outcome:
-    return await scenario(folder, scale, progress)
+    try:
+        return await scenario(folder, scale, progress)
+    except Exception as error:  # noqa: BLE001 — the other scenarios still have something to say
+        traceback.print_exc()
+        broken = Violation(Kind.STUCK, f"{type(error).__name__}: {error}")
+        return Outcome(progress.scenario, 0, 0, None, [broken], "broke off")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final
 
-from swarmchaos.journal import Ack, Journal
+from swarmchaos.journal import CLAIMING, Ack, Journal
 from swarmchaos.values import Site, dice
 from swarmchaos.workload import change_set
 from swarmrun.core.errors import Retryable
@@ -59,6 +59,8 @@ class Agent:
 
     async def _claim(self) -> Claimed | None:
         began = time.monotonic()
+        # Who dies now may hold a lease of which nobody knows.
+        self._journal.add(Ack(began, began, self._pod, CLAIMING, self._site.uid, "", "", ""))
         try:
             answer = await self._queue.claim(self._pod, ttl_seconds=self._site.ttl)
         except Retryable:

@@ -7,10 +7,10 @@ and a counter only grows.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
-from swarmchaos.journal import Ack
+from swarmchaos.journal import CLAIMING, Ack
 from swarmchaos.values import Kind, Violation
 from swarmrun.core.task import TaskState
 
@@ -145,25 +145,38 @@ def agreement(
     return found
 
 
-def recoveries(acks: Iterable[Ack], deaths: Iterable[tuple[float, str]]) -> list[float]:
-    """Return the seconds from each death of a holder, (time, pod), to the next claim of its task."""
-    ordered = sorted(acks, key=lambda ack: ack.ended)
+def recoveries(
+    acks: Iterable[Ack], deaths: Iterable[tuple[float, str]], *, urgent: Container[str]
+) -> list[float]:
+    """Return the seconds from each death of a holder, (time, pod), to the next claim of its task.
+
+    Tasks that are not `urgent` may have waited behind others, and are not counted; nor are those that another
+    pod may have claimed and taken to its grave.
+    """
     by_pod: dict[str, list[Ack]] = defaultdict(list)
     claims: dict[tuple[str, str], list[Ack]] = defaultdict(list)
-    for ack in ordered:
-        by_pod[ack.pod].append(ack)
+    for ack in sorted(acks, key=lambda ack: ack.ended):
+        if ack.what != "heartbeat":
+            by_pod[ack.pod].append(ack)
         if ack.what == "claim" and ack.reply == "OK":
             claims[ack.run, ack.task].append(ack)
+    last = [(at, _last(by_pod[pod], at)) for at, pod in deaths]
+    unknown = [at for at, ack in last if ack is not None and ack.what == CLAIMING]
     found = []
-    for at, pod in deaths:
-        before = [ack for ack in by_pod[pod] if ack.ended <= at and ack.what != "heartbeat"]
-        if not before or before[-1].what != "claim":
+    for at, held in last:
+        if held is None or held.what != "claim" or held.task not in urgent:
             continue
-        held = before[-1]
-        again = [c for c in claims[held.run, held.task] if c.ended > at and c.token != held.token]
-        if again:
-            found.append(again[0].ended - at)
+        again = [c.ended for c in claims[held.run, held.task] if c.ended > at and c.token != held.token]
+        # Whoever died while he claimed may have had it in between.
+        if again and not any(at < other < again[0] for other in unknown):
+            found.append(again[0] - at)
     return found
+
+
+def _last(acks: Sequence[Ack], at: float) -> Ack | None:
+    """Return the last of a pod's answers before a moment."""
+    before = [ack for ack in acks if ack.ended <= at]
+    return before[-1] if before else None
 
 
 def late(seconds: Iterable[float], limit: float) -> list[Violation]:

@@ -12,13 +12,15 @@ from typing import Final, NamedTuple, Self
 
 #: Transitions whose reply OK is an acknowledged write.
 WRITES: Final = frozenset({"claim", "submit", "land", "release", "fail", "reject", "send_back"})
+#: A claim that begins, and may never be answered.
+CLAIMING: Final = "claiming"
 _SUFFIX: Final = ".acks"
 
 
 class Ack(NamedTuple):
     """One answered call: when it began and ended by the machine's monotonic clock, and what was said.
 
-    `what`: a name of `WRITES`, or `heartbeat`. `detail`: the commit of a landing.
+    `what`: a name of `WRITES`, `heartbeat` or `CLAIMING`. `detail`: the commit of a landing.
     """
 
     began: float

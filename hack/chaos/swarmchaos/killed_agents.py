@@ -15,10 +15,13 @@ from swarmchaos.steward import Steward
 from swarmchaos.store import ALWAYS, Store
 from swarmchaos.values import Kind, Outcome, Progress, Scale, Site, Violation, dice
 from swarmchaos.workload import plan
-from swarmrun.queue.rules import MAX_TASKS
 
 _AGENTS: Final = 8
 _MERGERS: Final = 2
+#: Share of tasks that agents give up or fail, and that the merger turns down; longest work in seconds.
+_MISHAPS: Final = 0.04
+_WORK: Final = 0.6
+_LOOK: Final = 0.3
 _PACE: Final = 0.07
 _FROZEN_AT_MOST: Final = 3
 _END_SECONDS: Final = 120.0
@@ -33,8 +36,9 @@ class _Chaos:
         self._reader = Reader(site.folder)
         self.acks: list[Ack] = []
         self.deaths: list[tuple[float, str]] = []
+        self._landed: set[str] = set()
         self._names = 0
-        self.kills = self.freezes = 0
+        self.kills = self.freezes = self.restarts = 0
 
     async def run(self) -> None:
         """Let the events happen."""
@@ -44,26 +48,38 @@ class _Chaos:
             self._spawn("merger")
         for _ in range(self._scale.events):
             await self._top_up()
-            self._fleet.thaw()
+            self._look_after()
             self._event()
             await asyncio.sleep(self._rng.uniform(0.5, 1.5) * _PACE)
 
     async def drain(self) -> bool:
         """Let all work end; tell whether it did."""
         deadline = time.monotonic() + _END_SECONDS
-        while len(self._landed()) < len(self._steward.tasks) and time.monotonic() < deadline:
-            self._fleet.thaw()
-            await asyncio.sleep(0.1)
-        return len(self._landed()) >= len(self._steward.tasks)
+        # The store is asked, for answers to a killed merger are on nobody's record.
+        while not (ended := await self._steward.ended()) and time.monotonic() < deadline:
+            self._look_after()
+            await asyncio.sleep(_LOOK)
+        self._open()
+        return ended
 
-    def _landed(self) -> set[str]:
-        self.acks += self._reader.new()
-        return {ack.task for ack in self.acks if ack.what == "land" and ack.reply in {"OK", "DUP"}}
+    def _look_after(self) -> None:
+        """Wake who has slept enough; restart who ended by himself, as a container is."""
+        self._fleet.thaw()
+        for name in self._fleet.dead():
+            self._fleet.kill(name)
+            self._spawn(name.partition("-")[0], name)
+            self.restarts += 1
+
+    def _open(self) -> int:
+        """Read what is new; count the tasks that have not landed."""
+        new = self._reader.new()
+        self.acks += new
+        self._landed |= {ack.task for ack in new if ack.what == "land" and ack.reply in {"OK", "DUP"}}
+        return len(self._steward.tasks) - len(self._landed)
 
     async def _top_up(self) -> None:
-        planned, ahead = len(self._steward.tasks), self._scale.ahead
-        if planned - len(self._landed()) < ahead and planned + ahead <= MAX_TASKS:
-            await self._steward.enqueue(plan(planned, ahead))
+        if self._open() < self._scale.ahead:
+            await self._steward.enqueue(plan(len(self._steward.tasks), self._scale.ahead))
 
     def _spawn(self, role: str, name: str = "") -> None:
         self._names += not name
@@ -90,9 +106,8 @@ class _Chaos:
 
 async def run(folder: Path, scale: Scale, progress: Progress) -> Outcome:
     """Run the scenario."""
-    site = Site("", "chaos-agents", folder, seed=scale.seed, mishaps=0.04)
     with Store(folder, *ALWAYS) as store:
-        site = Site(store.url, site.uid, folder, seed=scale.seed, mishaps=site.mishaps)
+        site = Site(store.url, "chaos-agents", folder, seed=scale.seed, mishaps=_MISHAPS, work=_WORK)
         await merger.create_repository(folder)
         steward = Steward(store.url, site.uid)
         steward.tasks = plan(0, scale.ahead * 2)
@@ -113,7 +128,7 @@ async def _judge(chaos: _Chaos, steward: Steward, folder: Path, *, ended: bool) 
     acks = chaos.acks
     ttl = Site("", "", folder).ttl
     on_branch = await merger.commits(folder)
-    seconds = checker.recoveries(acks, chaos.deaths)
+    seconds = checker.recoveries(acks, chaos.deaths, urgent=steward.urgent)
     violations = [
         *checker.branch([task.id for task in steward.tasks], on_branch),
         *checker.agreement(await steward.states(), await steward.commits(), on_branch),
@@ -125,7 +140,8 @@ async def _judge(chaos: _Chaos, steward: Steward, folder: Path, *, ended: bool) 
     ]
     stale = sum(ack.reply == "STALE" for ack in acks)
     note = (
-        f"{chaos.kills} kill -9, {chaos.freezes} STOP/CONT; {len(on_branch)} commits; {stale} STALE answers"
+        f"{chaos.kills} kill -9, {chaos.freezes} STOP/CONT, {chaos.restarts} restarts; "
+        f"{len(on_branch)} commits; {stale} STALE answers; {len(seconds)} recoveries measured"
     )
     events = chaos.kills + chaos.freezes
     return Outcome("agents", events, acknowledged(acks), max(seconds, default=None), violations, note)

@@ -37,13 +37,13 @@ class _Loop:
     store: Store
     scale: Scale
     reader: Reader
-    rng_seed: int
     #: Answers of the runs that are not judged yet.
     acks: dict[str, list[Ack]] = field(default_factory=lambda: defaultdict(list))
     done: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     violations: list[Violation] = field(default_factory=list)
     written: int = 0
     opened: int = 0
+    epoch: int = 1
     judged: int = 0
     slowest: float = 0.0
 
@@ -84,11 +84,23 @@ class _Loop:
     async def _open(self, number: int) -> None:
         client = connect(self.store.url)
         queue = RedisQueue(client, writer.uid_of(self.site, number))
-        await queue.open(1)
+        await queue.open(self.epoch)
         tasks = plan(0, writer.SIZE, chained=False)
         await queue.enqueue(tasks, plan_hash="plan", max_attempts=MAX_ATTEMPTS, landed={})
         await queue.set_limit(LIMIT)
         await queue.set_state(RunState.ACTIVE)
+        await queue.mark_landed({}, epoch=self.epoch)
+        await client.aclose()
+
+    async def _reopen(self) -> None:
+        """Do as the operator does after a restart: raise the epoch. Nothing is said to have landed."""
+        self.epoch += 1
+        client = connect(self.store.url)
+        for number in range(self.judged, self.opened):
+            queue = RedisQueue(client, writer.uid_of(self.site, number))
+            await queue.open(self.epoch)
+            # The branch would name what has landed; the store must know it by itself.
+            await queue.mark_landed({}, epoch=self.epoch)
         await client.aclose()
 
     async def _retire(self, number: int) -> None:
@@ -118,6 +130,7 @@ class _Loop:
         for uid, acks in known.items():
             states, commits = facts(uid, await self._snapshot(uid))
             self.violations += checker.writes_lost(acks, states, commits)
+        await self._reopen()
         before = self.written
         if await self.until(before + 1):
             first = min((a.ended for acks in self.acks.values() for a in acks if a.began > at), default=at)
@@ -149,7 +162,7 @@ async def run(folder: Path, scale: Scale, progress: Progress) -> Outcome:
     """Run the scenario."""
     with Store(folder, *ALWAYS) as store:
         site = Site(store.url, "chaos-kill", folder, seed=scale.seed)
-        loop = _Loop(site, store, scale, Reader(folder), scale.seed)
+        loop = _Loop(site, store, scale, Reader(folder))
         rng, kills = dice(scale.seed, "redis-kill"), 0
         with Fleet(site) as fleet:
             for number in range(_WRITERS):

@@ -30,6 +30,7 @@ _AGENTS: Final = 6
 #: Seconds between the operator's looks: what has happened to the store shows to it at its next one.
 _LOOK_EVERY: Final = 0.5
 _SAMPLE_EVERY: Final = 0.1
+_WORK: Final = 0.5
 _BETWEEN: Final = 2.0
 _OPEN_SECONDS: Final = 30.0
 _END_SECONDS: Final = 120.0
@@ -46,11 +47,14 @@ class _Loop:
     queue: RedisQueue
     ahead: int
     acks: list[Ack] = field(default_factory=list)
+    landed: set[str] = field(default_factory=set)
     #: (time, bytes of the AOF), newest last.
     sizes: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=10_000))
     slowest: float = 0.0
     cut_bytes: int = 0
     probed: int = 0
+    #: What was found on the branch, in a line.
+    branch: str = ""
     violations: list[Violation] = field(default_factory=list)
 
     async def work(self, seconds: float) -> None:
@@ -61,11 +65,16 @@ class _Loop:
             await self._top_up()
             await asyncio.sleep(_SAMPLE_EVERY)
 
+    def read(self) -> None:
+        """Read the answers that are new."""
+        new = self.reader.new()
+        self.acks += new
+        self.landed |= {ack.task for ack in new if ack.what == "land"}
+
     async def _top_up(self) -> None:
-        self.acks += self.reader.new()
-        landed = {ack.task for ack in self.acks if ack.what == "land"}
+        self.read()
         planned = len(self.steward.tasks)
-        if planned - len(landed) < self.ahead and planned + self.ahead <= MAX_TASKS:
+        if planned - len(self.landed) < self.ahead and planned + self.ahead <= MAX_TASKS:
             await self.steward.enqueue(plan(planned, self.ahead))
 
     async def forget_all(self) -> None:
@@ -91,7 +100,7 @@ class _Loop:
             return
         self.slowest = max(self.slowest, self.steward.openings[-1][1] - at)
         self.sizes.clear()
-        self.acks += self.reader.new()
+        self.read()
         forgotten = [
             ack
             for ack in self.acks
@@ -129,7 +138,7 @@ class _Loop:
 async def run(folder: Path, scale: Scale, progress: Progress) -> Outcome:
     """Run the scenario."""
     with Store(folder, *GROWING) as store:
-        site = Site(store.url, "chaos-rollback", folder, seed=scale.seed)
+        site = Site(store.url, "chaos-rollback", folder, seed=scale.seed, work=_WORK)
         await merger.create_repository(folder)
         steward = Steward(store.url, site.uid, look_every=_LOOK_EVERY)
         steward.tasks = plan(0, scale.ahead * 2)
@@ -144,7 +153,7 @@ async def run(folder: Path, scale: Scale, progress: Progress) -> Outcome:
         looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await looking
-        loop.acks += loop.reader.new()
+        loop.read()
         violations = await _judge(loop, ended=ended and settled)
         progress.say(
             f"{len(loop.steward.tasks)} tasks on the branch; building {scale.rebuilt_runs} runs again"
@@ -152,7 +161,7 @@ async def run(folder: Path, scale: Scale, progress: Progress) -> Outcome:
         rebuilt = await rebuild(store, scale.rebuilt_runs)
     violations += rebuilt.violations
     note = (
-        f"{loop.cut_bytes:,} bytes cut; {loop.probed} calls with forgotten tokens; "
+        f"{loop.branch}; {loop.cut_bytes:,} bytes cut; {loop.probed} calls with forgotten tokens; "
         f"{rebuilt.tasks:,} tasks built again in {rebuilt.seconds:.1f} s"
     )
     return Outcome("rollback", scale.rollbacks, acknowledged(loop.acks), loop.slowest, violations, note)
@@ -177,7 +186,7 @@ async def _events(loop: _Loop, fleet: Fleet, scale: Scale) -> None:
 async def _settled(steward: Steward) -> bool:
     deadline = time.monotonic() + _OPEN_SECONDS
     while time.monotonic() < deadline:
-        if all(state.value == "completed" for state in (await steward.states()).values()):
+        if await steward.ended():
             return True
         await asyncio.sleep(0.2)
     return False
@@ -185,9 +194,14 @@ async def _settled(steward: Steward) -> bool:
 
 async def _judge(loop: _Loop, *, ended: bool) -> list[Violation]:
     on_branch = await merger.commits(loop.site.folder)
+    wrong = checker.branch([task.id for task in loop.steward.tasks], on_branch)
+    loop.branch = (
+        f"branch: {len(on_branch)} commits, {sum(found.kind is Kind.LOST for found in wrong)} lost, "
+        f"{sum(found.kind is Kind.DOUBLE for found in wrong)} double"
+    )
     return [
         *loop.violations,
-        *checker.branch([task.id for task in loop.steward.tasks], on_branch),
+        *wrong,
         *checker.agreement(await loop.steward.states(), await loop.steward.commits(), on_branch),
         *checker.tokens_given_twice(loop.acks),
         *checker.stale_accepted(loop.acks),

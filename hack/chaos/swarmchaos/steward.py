@@ -74,9 +74,19 @@ class Steward:
         """Read the state of every task."""
         return {task.id: task.state for task in (await self.queue.snapshot()).tasks}
 
+    async def ended(self) -> bool:
+        """Tell whether every task of the plan is completed."""
+        states = await self.states()
+        return len(states) == len(self.tasks) and set(states.values()) <= {TaskState.COMPLETED}
+
     async def commits(self) -> dict[str, str]:
         """Read the commit of every completed task."""
         return {task.id: task.commit for task in (await self.queue.snapshot()).tasks if task.commit}
+
+    @property
+    def urgent(self) -> set[str]:
+        """The tasks that wait for nothing."""
+        return {task.id for task in self.tasks if not task.depends_on}
 
     async def until(self, done: Callable[[], bool], *, seconds: float) -> bool:
         """Wait for a condition of the caller, while looking goes on elsewhere."""

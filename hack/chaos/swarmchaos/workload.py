@@ -12,17 +12,25 @@ _TOP: Final = 1_000_000
 
 
 def plan(first: int, count: int, *, chained: bool = True) -> list[Task]:
-    """Make tasks `first`, `first + 1`, ...: earlier ones are more urgent, some wait for the one before."""
+    """Make tasks `first`, `first + 1`, ...
+
+    Earlier ones are more urgent. Some wait for the one before; they are the least urgent, so that a task that
+    comes back and waits for nothing is the first in the queue.
+    """
     return [
-        Task(
-            id=f"t{number:06}",
-            type=TaskType.IMPLEMENT_ENDPOINT,
-            title=f"Do {number}",
-            depends_on=(f"t{number - 1:06}",) if chained and number > first and number % _CHAIN == 0 else (),
-            priority=_TOP - number,
-        )
+        _task(number, waits=chained and number > first and number % _CHAIN == 0)
         for number in range(first, first + count)
     ]
+
+
+def _task(number: int, *, waits: bool) -> Task:
+    return Task(
+        id=f"t{number:06}",
+        type=TaskType.IMPLEMENT_ENDPOINT,
+        title=f"Do {number}",
+        depends_on=(f"t{number - 1:06}",) if waits else (),
+        priority=0 if waits else _TOP - number,
+    )
 
 
 def change_set(task: str, token: str) -> ChangeSet:

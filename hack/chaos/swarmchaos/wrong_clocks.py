@@ -136,26 +136,26 @@ async def run(folder: Path, scale: Scale, progress: Progress) -> Outcome:
         on_branch = await merger.commits(folder)
         states, commits = await steward.states(), await steward.commits()
     progress.say(f"{len(on_branch)} tasks landed under wrong clocks")
+    seconds = checker.recoveries(acks, deaths, urgent=steward.urgent)
     violations = [
         *checker.branch([task.id for task in steward.tasks], on_branch),
         *checker.agreement(states, commits, on_branch),
-        *judge(acks, deaths),
+        *judge(acks),
+        *checker.late(seconds, _TTL + _PROMISE),
         *(Violation(Kind.STUCK, f"{name} has ended") for name in unfit),
         *([] if ended else [Violation(Kind.STUCK, f"work did not end within {_END_SECONDS:.0f} s")]),
     ]
-    seconds = checker.recoveries(acks, deaths)
     note = f"clocks an hour off, set {skewed.jumps} times; {len(deaths) // agent.PODS} agents killed"
     return Outcome("clocks", skewed.jumps, acknowledged(acks), max(seconds, default=None), violations, note)
 
 
-def judge(acks: list[Ack], deaths: list[tuple[float, str]]) -> list[Violation]:
+def judge(acks: list[Ack]) -> list[Violation]:
     """Judge a history in which nobody is frozen: every holder is alive or dead, and none hears STALE."""
     return [
         *checker.refused_holders(acks),
         *checker.tokens_given_twice(acks),
         *checker.stale_accepted(acks),
         *checker.done_twice(acks),
-        *checker.late(checker.recoveries(acks, deaths), _TTL + _PROMISE),
     ]
 
 
