@@ -53,6 +53,7 @@ COMMANDS: Final = (
     "select",
     "time",
     "xadd",
+    "zcard",
     "zadd",
     "zrange",
     "zrangebyscore",

@@ -2,7 +2,7 @@ r"""The keys of a run in Redis: a fixed set under one hash tag, so every script 
 
 | key | type | holds |
 |---|---|---|
-| run | hash | epoch, generation, unreported, state, plan_hash, tests, and the counters |
+| run | hash | epoch, generation, unreported, state, refusals, signals' signs, plan_hash, tests, counters |
 | tasks | hash | task id → record: the fields of `RECORD`, separated by tabs |
 | bodies, changes, evidence, hints, dependents | hash | task id → Task, ChangeSet, Failure lines, text, ids |
 | ready:<pool> | zset | task ids, the most urgent at the head; a pool is what the same agents prefer |
@@ -11,7 +11,7 @@ r"""The keys of a run in Redis: a fixed set under one hash tag, so every script 
 | wake, wake:merge | list | capped hints for those who wait |
 | events | stream | verb, agent, task id; capped |
 | agents | hash | index → pod, last seen, task, completed, failed; `pod:<name>` → index |
-| ledger | hash | limit, spent, reserved, refused, tokens, calls |
+| ledger | hash | limit, spent, reserved, tokens, calls |
 | calls, holds, settled | hash, zset, zset | call id → record, deadline of a hold, time of a settlement |
 | cost | hash | `<metric>\t<task type>\t<model>` |
 | signals, documents | hash | component → Signal, name → JSON |

@@ -90,7 +90,12 @@ class RedisWork(RedisSide):
 
     async def totals(self) -> Totals:
         """Read the ledger."""
-        return snapshot.totals(await self._read("ledger"))
+        with unavailable("ledger"):
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.hgetall(self._keys["ledger"])
+                pipe.hmget(self._keys["run"], ["refused", "refused_fix"])
+                ledger, (refused, refused_fix) = await pipe.execute()
+        return snapshot.totals(ledger, {"refused": refused, "refused_fix": refused_fix})
 
     async def cost_breakdown(self) -> tuple[CostLine, ...]:
         """Read calls, tokens and cost by model and task type."""

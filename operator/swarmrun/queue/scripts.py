@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -58,7 +58,7 @@ _DEFINED: Final = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'|\bwake\('([\w:]+)'\)")
 #: How the changes of a script reach the store when it is done: by what keeps them meanwhile.
-_SAVES: Final = {"changed": "save_records()", "agents": "save_agents()"}
+_SAVES: Final = {"changed": "save_records()", "agents": "save_agents()", "noted": "save_events()"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,14 @@ def _table(values: dict[str, str]) -> str:
     return "{" + ",".join(f"{key}={value}" for key, value in values.items()) + "}"
 
 
-def _pools_of(specialization: Specialization) -> str:
-    preferred = AFFINITY[specialization]
-    return " ".join(dict.fromkeys(POOLS[kind] for kind in TaskType if kind in preferred))
+def _list(values: Iterable[str]) -> str:
+    return "{" + ",".join(f"'{value}'" for value in values) + "}"
+
+
+def _pools_of(specialization: Specialization, *, others: bool = False) -> str:
+    """Name the pools that a specialization prefers, or the others, parted by spaces."""
+    own = {POOLS[kind] for kind in AFFINITY[specialization]}
+    return " ".join(pool for pool in READY if (pool in own) != others)
 
 
 def _constants() -> dict[str, str]:
@@ -95,8 +100,8 @@ def _constants() -> dict[str, str]:
         "POOLS": _table({kind: f"'{pool}'" for kind, pool in POOLS.items()}),
         "RANKS": _table({kind: str(rank) for kind, rank in TYPE_RANK.items()}),
         "RANKS_APART": str(_RANKS_APART),
-        "AFFINITIES": "{" + ",".join(f"'{_pools_of(s)}'" for s in Specialization) + "}",
-        "ALL_POOLS": f"'{' '.join(READY)}'",
+        "OWN_POOLS": _list(_pools_of(s) for s in Specialization),
+        "OTHER_POOLS": _list(_pools_of(s, others=True) for s in Specialization),
         "REPAIRS": f"'{POOLS[TaskType.FIX_BUG]}'",
         "WAKE_LENGTH": str(WAKE_LENGTH),
         "EVENTS_LENGTH": str(rules.EVENTS_LENGTH),

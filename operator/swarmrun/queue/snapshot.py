@@ -19,7 +19,7 @@ from swarmrun.queue.port import (
     TestTotals,
     Totals,
 )
-from swarmrun.queue.rules import CostLine
+from swarmrun.queue.rules import ACTIVITY_LENGTH, CostLine
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def decode(raw: RawSnapshot) -> Snapshot:
             _task(task_id, facts, failures(raw.evidence.get(task_id, ""))) for task_id, facts in tasks.items()
         ),
         agents=_agents(raw.agents),
-        activity=tuple(_activity(at, fields["e"], tasks) for at, fields in raw.events),
-        totals=totals(raw.ledger),
+        activity=_activity(raw.events, tasks),
+        totals=totals(raw.ledger, raw.run),
         tests=TestTotals.model_validate_json(tests) if tests else TestTotals(),
         signals={name: Signal.model_validate_json(text[1:]) for name, text in sorted(raw.signals.items())},
         documents={name: json.loads(text) for name, text in sorted(raw.documents.items())},
@@ -64,8 +64,8 @@ def failures(lines: str) -> tuple[Failure, ...]:
     return tuple(Failure.model_validate_json(line) for line in lines.split("\n") if line)
 
 
-def totals(ledger: Mapping[str, str]) -> Totals:
-    """Parse the ledger's sums."""
+def totals(ledger: Mapping[str, str], stops: Mapping[str, str | None]) -> Totals:
+    """Parse the ledger's sums. `stops`: `refused` and `refused_fix` of the run, where there is one."""
     return Totals(
         limit_micro_usd=int(ledger.get("limit", 0)),
         fix_reserve_micro_usd=int(ledger.get("fix_reserve", 0)),
@@ -78,8 +78,8 @@ def totals(ledger: Mapping[str, str]) -> Totals:
         tokens_unknown=int(ledger.get("tokens_unknown", 0)),
         reserved_tokens=int(ledger.get("reserved_tokens", 0)),
         calls=int(ledger.get("calls", 0)),
-        exhausted="refused" in ledger or "refused_fix" in ledger,
-        exhausted_for_fixes="refused_fix" in ledger,
+        exhausted=bool(stops.get("refused") or stops.get("refused_fix")),
+        exhausted_for_fixes=bool(stops.get("refused_fix")),
     )
 
 
@@ -149,7 +149,17 @@ def agent_view(index: int, facts: Sequence[str]) -> AgentView:
     )
 
 
-def _activity(at: str, event: str, tasks: Mapping[str, Mapping[str, str]]) -> Activity:
-    verb, agent, task_id = event.split("\t")
-    title = tasks.get(task_id, {}).get("title", "")
-    return Activity(at=seconds(at.partition("-")[0]), agent=agent, verb=verb, task_id=task_id, title=title)
+def _activity(
+    events: Sequence[tuple[str, Mapping[str, str]]], tasks: Mapping[str, Mapping[str, str]]
+) -> tuple[Activity, ...]:
+    """Parse the newest events, newest first; one entry holds all that one script did, in order."""
+    lines = [
+        (seconds(at.partition("-")[0]), *line.split("\t", 2))
+        for at, fields in events
+        for line in reversed(fields["e"].split("\n"))
+    ]
+    titles = {task_id: facts.get("title", "") for task_id, facts in tasks.items()}
+    return tuple(
+        Activity(at=at, agent=agent, verb=verb, task_id=task_id, title=titles.get(task_id, ""))
+        for at, verb, agent, task_id in lines[:ACTIVITY_LENGTH]
+    )

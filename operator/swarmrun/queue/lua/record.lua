@@ -4,5 +4,9 @@ if not run('epoch') then return 0 end
 local key = targets[ARGV[1]]
 local before = command('HGET', key, ARGV[2])
 command('HSET', key, ARGV[2], ARGV[3])
-if ARGV[1] == 'signals' and before ~= ARGV[3] then wake_all() end
+if ARGV[1] == 'signals' then
+  -- The sign in front says whether all is well; claims read it without the rest.
+  command('HSET', K.run, 'signal:' .. ARGV[2], string.sub(ARGV[3], 1, 1))
+  if before ~= ARGV[3] then wake_all() end
+end
 return 1

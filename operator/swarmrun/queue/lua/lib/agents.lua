@@ -29,9 +29,11 @@ local function count(name, counter)
   if a then a[counter] = int(a[counter] + 1) end
 end
 
--- Index of a pod: its own, else the lowest that is free or whose holder is gone; nil when all are taken.
-local function register(pod)
-  local index = command('HGET', K.agents, 'pod:' .. pod)
+-- Index of a pod: its own, else the lowest that is free or whose holder is gone; nil when all are taken. `likely` is
+-- looked at first.
+local function register(pod, likely)
+  local a = likely and agent(likely)
+  local index = a and a[POD] == pod and likely or command('HGET', K.agents, 'pod:' .. pod)
   if not index then
     for i = 0, MAX_AGENTS - 1 do
       local holder = agent(tostring(i))

@@ -14,19 +14,19 @@ end
 local REFUSED = {[true] = 'refused_fix', [false] = 'refused'}
 
 local function refusal(fix)
-  local amount, tokens = string.match(command('HGET', K.ledger, REFUSED[fix]) or '', '^(%d+) (%d+)$')
+  local amount, tokens = string.match(command('HGET', K.run, REFUSED[fix]) or '', '^(%d+) (%d+)$')
   return tonumber(amount), tonumber(tokens)
 end
 
 local function refuse(amount, tokens, fix)
   local least, fewest = refusal(fix)
   local line = int(math.min(amount, least or amount)) .. ' ' .. int(math.min(tokens, fewest or tokens))
-  command('HSET', K.ledger, REFUSED[fix], line)
+  command('HSET', K.run, REFUSED[fix], line)
 end
 
 -- Claims wait for more budget; let them look again.
 local function end_stop(fix)
-  if command('HDEL', K.ledger, REFUSED[fix]) == 1 then
+  if command('HDEL', K.run, REFUSED[fix]) == 1 then
     wake_all()
   end
 end

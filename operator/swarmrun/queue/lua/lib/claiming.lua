@@ -51,12 +51,13 @@ end
 -- pools and takes the best of all when they are empty.
 -- A server process unlike the one that `open` saw may know an older state, so that its counter would repeat tokens:
 -- nothing is claimed until the operator has raised the epoch.
-local function claim(pod, ttl, reaped, server)
-  local facts = command('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation')
+local function claim(pod, ttl, reaped, server, likely)
+  local facts = command('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation',
+    'refused', 'refused_fix', 'signal:provider')
   local epoch = facts[1]
   if not epoch or facts[6] ~= server then return {'EMPTY', 'paused'} end
   reap_leases(reaped)
-  local index = register(pod)
+  local index = register(pod, likely)
   if not index then return {'FULL'} end
   -- A pod works on one task. If it claims again, the answer to its last claim was lost or its worker restarted.
   local held = agent(index)[TASK]
@@ -64,16 +65,15 @@ local function claim(pod, ttl, reaped, server)
   local why = closed(facts)
   if why then return empty(why) end
   -- While only the money kept for repairs is left, repairs are the only work.
-  local stops = command('HMGET', K.ledger, REFUSED[false], REFUSED[true])
-  local repairs_only = stops[1]
-  if stops[2] or (repairs_only and not best(REPAIRS)) then return empty('budget') end
-  local provider = command('HGET', K.signals, 'provider')
-  if provider and string.sub(provider, 1, 1) == '-' then return empty('provider') end
+  local repairs_only = facts[7]
+  if facts[8] or (repairs_only and not best(REPAIRS)) then return empty('budget') end
+  if facts[9] == '-' then return empty('provider') end
   local id
   if repairs_only then
     id = best(REPAIRS)
   else
-    id = best(AFFINITIES[tonumber(index) % #AFFINITIES + 1]) or best(ALL_POOLS)
+    local own = tonumber(index) % #OWN_POOLS + 1
+    id = best(OWN_POOLS[own]) or best(OTHER_POOLS[own])
   end
   if not id then return empty('no_work') end
   return lease(id, index, epoch, ttl)

@@ -37,6 +37,16 @@ local function create(id, kind, title, priority, body)
   records[id], changed[id] = r, true
 end
 
+-- In portions: Lua's stack bounds the arguments of one command.
 local function save_records()
-  for id in pairs(changed) do command('HSET', K.tasks, id, table.concat(records[id], '\t')) end
+  local portion = {}
+  for id in pairs(changed) do
+    portion[#portion + 1] = id
+    portion[#portion + 1] = table.concat(records[id], '\t')
+    if #portion == 1000 then
+      command('HSET', K.tasks, unpack(portion))
+      portion = {}
+    end
+  end
+  if portion[1] then command('HSET', K.tasks, unpack(portion)) end
 end

@@ -1,5 +1,11 @@
-local function note(verb, id, name)
-  command('XADD', K.events, 'MAXLEN', '~', EVENTS_LENGTH, '*', 'e', verb .. '\t' .. (name or '') .. '\t' .. id)
+-- What people see of a script, as one entry of the stream.
+local noted = {}
+
+local function note(verb, id, name) noted[#noted + 1] = verb .. '\t' .. (name or '') .. '\t' .. id end
+
+local function save_events()
+  if not noted[1] then return end
+  command('XADD', K.events, 'MAXLEN', '~', EVENTS_LENGTH, '*', 'e', table.concat(noted, '\n'))
 end
 
 local function pool_of(id) return K['ready:' .. POOLS[get(id, TYPE)]] end
@@ -27,8 +33,9 @@ local function move(id, to)
     wake('wake')
   elseif to == 'submitted' then
     put(id, SUBMITTED, int(NOW))
-    command('ZADD', K.submitted, command('HINCRBY', K.run, 'sequence', 1), id)
-    wake('wake:merge')
+    command('ZADD', K.submitted, int(MICROS), id)
+    -- The merger waits only while there is nothing, so only the first is news.
+    if command('ZCARD', K.submitted) == 1 then wake('wake:merge') end
   elseif among(FINAL, to) then
     put(id, FINISHED, int(NOW))
     command('HINCRBY', K.run, 'open', -1)
