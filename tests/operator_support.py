@@ -126,8 +126,9 @@ def snapshot(*tasks: TaskView, **changes: Any) -> Snapshot:
     return Snapshot(**{**values, **changes})
 
 
-def queue_of(seen: Snapshot) -> QueueView:
-    return QueueView(epoch=seen.epoch, snapshot=seen)
+def queue_of(seen: Snapshot, audit: tuple[str, ...] | None = ()) -> QueueView:
+    """An open queue; just audited, and sound, unless told otherwise."""
+    return QueueView(epoch=seen.epoch, snapshot=seen, audit=audit)
 
 
 def observe(
@@ -138,6 +139,7 @@ def observe(
     project: ProjectSource | None = None,
     raised: int | None = None,
     refresh: bool = False,
+    violations: tuple[str, ...] | None = None,
 ) -> Observed:
     return Observed(
         run=Run.of(body),
@@ -146,6 +148,7 @@ def observe(
         project=project,
         raised_epoch=raised,
         refresh=refresh,
+        violations=queue.audit if queue and queue.audit is not None else violations,
     )
 
 

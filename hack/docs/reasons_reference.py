@@ -64,6 +64,10 @@ _START: Final[Words] = {
         "Redis lost the queue, or went back in time. The operator fills it again from the plan.",
         "Nothing; what is on the branch is recognised. If it happens again: is `redis.persistence` on?",
     ),
+    "InvariantBroken": (
+        "The audit of each minute found a misplaced task, or a wrong sum. The run goes on.",
+        "Has somebody written into Redis? If not, it is a fault of ours: report it with the message.",
+    ),
 }
 _WORK: Final[Words] = {
     "Running": ("Agents work.", ""),

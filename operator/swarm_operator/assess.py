@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from swarm_operator.conditions import Fact
 from swarm_operator.names import child
@@ -19,6 +20,11 @@ from swarmrun.telemetry import redact
 #: States in which a task can move without a person.
 _LIVE = frozenset({TaskState.READY, TaskState.LEASED, TaskState.SUBMITTED, TaskState.FIXING})
 _SERVICES = ("hub", "merger", "gates")
+#: Violations that the message of QueueReady names, and the longest text of each: an Event's note holds them.
+_VIOLATIONS_TOLD: Final = 5
+_VIOLATION_LENGTH: Final = 160
+#: Message of QueueReady when the auditor has found nothing.
+AUDITED: Final = "Every task is where its state says; all counters and sums agree"
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,17 @@ def plan_fact(view: View) -> Fact:
     return Fact(ConditionType.PLAN_READY, "True", Reason.PLANNED, f"{view.plan.tasks} tasks")
 
 
+def queue_fact(view: View) -> Fact:
+    """QueueReady of a queue that is open. A broken invariant is told, and stops nothing."""
+    found = view.observed.violations
+    if not found:
+        return Fact(ConditionType.QUEUE_READY, "True", Reason.QUEUE_OPEN, "" if found is None else AUDITED)
+    told = [redact(text)[:_VIOLATION_LENGTH] for text in found[:_VIOLATIONS_TOLD]]
+    more = f"; and {len(found) - len(told)} more" if len(found) > len(told) else ""
+    message = f"The store disagrees with itself: {'; '.join(told)}{more}"
+    return Fact(ConditionType.QUEUE_READY, "False", Reason.INVARIANT_BROKEN, message)
+
+
 def suspended_fact(*, suspended: bool) -> Fact:
     """Suspended, from the spec."""
     if suspended:
@@ -148,7 +165,7 @@ def assess(view: View, snapshot: Snapshot) -> Assessment:
     ready_state = why[0] == Reason.RUNNING
     facts = (
         plan_fact(view),
-        Fact(ConditionType.QUEUE_READY, "True", Reason.QUEUE_OPEN),
+        queue_fact(view),
         _signal_fact(snapshot.signals.get("repository"), ConditionType.REPOSITORY_READY),
         agents,
         _budget(snapshot),

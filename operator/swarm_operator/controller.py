@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 MAX_ROUNDS: Final = 8
 #: Seconds between two full applications of all children, and how much that varies from run to run.
 REFRESH_EVERY: Final = 600.0
+#: Shortest time in seconds between two audits of a run's queue, but for the last one at its end.
+AUDIT_EVERY: Final = 60.0
 #: Backoff of a run whose visit failed: first and longest wait in seconds.
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_LONGEST: Final = 300.0
@@ -52,6 +54,19 @@ class _Mind:
     #: Epoch that this process wrote into the status and has not tried to open yet.
     raised: int | None = None
     failures: int = 0
+    #: What the auditor found last, and when to ask it again; None: at the next look.
+    violations: tuple[str, ...] | None = None
+    audit_at: float = 0.0
+
+    def audited(self) -> tuple[str, ...] | None:
+        """What the auditor found lately; None when it is time to ask it."""
+        return self.violations if time.monotonic() < self.audit_at else None
+
+    def keep_audit(self, observed: Observed) -> None:
+        """Remember what the auditor said in this look, or that its queue is gone."""
+        self.violations = observed.violations
+        if observed.queue.audit is not None:
+            self.audit_at = time.monotonic() + AUDIT_EVERY
 
 
 @dataclass
@@ -140,16 +155,21 @@ class Controller:
     async def _rounds(self, key: Key, mind: _Mind, told: list[tuple[Run, Notice]]) -> float | None:
         for _ in range(MAX_ROUNDS):
             refresh = time.monotonic() >= mind.refresh_at
-            observed = await self.observer.observe(key, raised_epoch=mind.raised, refresh=refresh)
+            observed = await self.observer.observe(
+                key, raised_epoch=mind.raised, refresh=refresh, known=mind.audited()
+            )
             if observed is None:
                 self.forget(key)
                 return None
+            mind.keep_audit(observed)
             decision = decide(observed, self.clock(), self.context)
             try:
                 wait = await self._carry_out(observed, decision, mind, told)
             except NotFoundError:
                 # The run itself vanished between look and act: its DELETED event ends the matter.
                 return None if self.memory.run(key) is None else 1.0
+            if decision.audit:
+                mind.violations = None
             if refresh:
                 mind.refresh_at = time.monotonic() + REFRESH_EVERY
             if not decision.again:
@@ -165,7 +185,7 @@ class Controller:
             if isinstance(action, Open):
                 mind.raised = None
             await self.applier.execute(run, action)
-        self.metrics.show(run, decision.status or run.status, observed.queue.snapshot)
+        self.metrics.show(observed, decision.status or run.status)
         wait = decision.requeue_after
         if decision.status is None:
             return wait
@@ -178,8 +198,9 @@ class Controller:
             mind.status_written = time.monotonic()
             # Events follow the written status, after the visit: they must not hold up what is next.
             told += [(run, notice) for notice in notices(run.status, decision.status)]
-        if decision.status.queue_epoch > run.status.queue_epoch:
-            mind.raised = decision.status.queue_epoch
+        epoch = decision.status.queue_epoch
+        if epoch > run.status.queue_epoch and epoch != observed.queue.epoch:
+            mind.raised = epoch
         return wait
 
     def forget(self, key: Key) -> None:

@@ -136,5 +136,7 @@ class Decision:
     status: SwarmRunStatus | None = None
     #: True: look again at once, because the actions or the status opened the next step.
     again: bool = False
+    #: True: have the queue audited at the next look, however lately it was.
+    audit: bool = False
     #: Seconds to the next look; None means only an event asks for one.
     requeue_after: float | None = IDLE_RESYNC

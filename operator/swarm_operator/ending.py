@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from swarm_operator.assess import plan_fact, suspended_fact
+from swarm_operator.assess import plan_fact, queue_fact, suspended_fact
 from swarm_operator.conditions import Fact, rfc3339
 from swarm_operator.decision import (
     IDLE_RESYNC,
@@ -144,18 +144,21 @@ def _report(view: View, snapshot: Snapshot, end: Verdict) -> Apply:
 
 
 def finish(view: View, snapshot: Snapshot, end: Verdict) -> Decision:
-    """End a run: wait for the merger's last figures, write the report, then say that it is over."""
+    """End a run: wait for the merger's last figures, audit, write the report, then say that it is over."""
     figures = mirror(snapshot, started=parse_time(view.status.start_time), desired=0, ready=0) | {
         "estimated_completion": None,
         "eta": "",
     }
-    base = [plan_fact(view), suspended_fact(suspended=view.spec.suspend)]
+    base = [plan_fact(view), queue_fact(view), suspended_fact(suspended=view.spec.suspend)]
     completed = end.phase is Phase.SUCCEEDED or end.reason is Reason.COVERAGE_TOO_LOW
     if completed and (_code_is_missing(snapshot) or _coverage_is_open(view, snapshot)):
         facts = [*base, Fact(ConditionType.READY, "True", Reason.FINISHING, "Waiting for the last figures")]
         status = next_status(view.observed, view.now, facts, **{**figures, "phase": Phase.FINISHING})
         return Decision(status=status, requeue_after=CODE_POLL)
     state = RunState.CANCELLED if end.phase is Phase.CANCELLED else RunState.FINISHED
+    if view.observed.queue.audit is None:
+        # From here on nothing is claimed, so this audit is the last word on the queue.
+        return Decision(actions=(SetState(state),), again=True, audit=True)
     run = view.observed.run
     status = next_status(
         view.observed,

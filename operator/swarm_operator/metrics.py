@@ -11,10 +11,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from swarm_operator.fairqueue import Key
-from swarm_operator.observed import Run
+from swarm_operator.observed import Observed
 from swarmrun.core.money import MICRO
 from swarmrun.core.status import SwarmRunStatus
-from swarmrun.queue.port import Snapshot, Totals
+from swarmrun.queue.port import Totals
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class _Figures:
     tasks: dict[tuple[str, str], int]
     agents: dict[str, int]
     totals: Totals | None
+    violations: int | None
 
 
 @dataclass(eq=False)
@@ -40,6 +41,11 @@ class _Runs(Collector):
         agents = GaugeMetricFamily("swarmrun_agents", "Agents by state.", labels=[*labels, "state"])
         budget = GaugeMetricFamily("swarmrun_budget_usd", "Budget by kind.", labels=[*labels, "kind"])
         phase = GaugeMetricFamily("swarmrun_run_phase", "1 for the run's phase.", labels=[*labels, "phase"])
+        violations = GaugeMetricFamily(
+            "swarmrun_queue_invariant_violations",
+            "Where the queue disagreed with itself at the last audit, one a minute; at most 20 are counted.",
+            labels=labels,
+        )
         for (namespace, run), known in list(self.figures.items()):
             phase.add_metric([namespace, run, known.phase], 1)
             for (type_, state), count in known.tasks.items():
@@ -50,7 +56,9 @@ class _Runs(Collector):
                 for kind in ("limit", "reserved", "spent"):
                     value = getattr(known.totals, f"{kind}_micro_usd") / MICRO
                     budget.add_metric([namespace, run, kind], value)
-        yield from (tasks, agents, budget, phase)
+            if known.violations is not None:
+                violations.add_metric([namespace, run], known.violations)
+        yield from (tasks, agents, budget, phase, violations)
 
 
 class Metrics:
@@ -90,9 +98,10 @@ class Metrics:
         """Count a watch event."""
         self._events.labels(kind).inc()
 
-    def show(self, run: Run, status: SwarmRunStatus, snapshot: Snapshot | None) -> None:
-        """Show a run's figures."""
-        key = Key(run.namespace, run.name)
+    def show(self, observed: Observed, status: SwarmRunStatus) -> None:
+        """Show a run's figures; those that this look does not know stay as they were."""
+        key = Key(observed.run.namespace, observed.run.name)
+        snapshot, found = observed.queue.snapshot, observed.violations
         before = self._runs.figures.get(key)
         counts = status.agents
         if snapshot is not None:
@@ -101,7 +110,8 @@ class Metrics:
             tasks = before.tasks if before else {}
         agents = {} if counts is None else counts.model_dump()
         totals = snapshot.totals if snapshot else (before.totals if before else None)
-        self._runs.figures[key] = _Figures(status.phase.value, tasks, agents, totals)
+        violations = len(found) if found is not None else (before.violations if before else None)
+        self._runs.figures[key] = _Figures(status.phase.value, tasks, agents, totals, violations)
 
     def forget(self, key: Key) -> None:
         """Let a run's series vanish."""

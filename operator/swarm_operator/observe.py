@@ -22,20 +22,28 @@ class Observer:
     stores: Stores
     memory: Memory
 
-    async def observe(self, key: Key, *, raised_epoch: int | None, refresh: bool) -> Observed | None:
-        """Look at a run; None when it is gone."""
+    async def observe(
+        self, key: Key, *, raised_epoch: int | None, refresh: bool, known: tuple[str, ...] | None
+    ) -> Observed | None:
+        """Look at a run; None when it is gone.
+
+        `known` is what the auditor found lately; None has it asked now.
+        """
         run = self.memory.run(key)
         if run is None:
             return None
         over = run.deleting or run.status.phase in TERMINAL
         started = run.status.queue_epoch > 0 or FINALIZER in run.finalizers
+        looks = started and not over
+        queue = await self.stores.observe(run.uid, audit=known is None) if looks else QueueView()
         return Observed(
             run=run,
             children=self.memory.children(key),
-            queue=await self.stores.observe(run.uid) if started and not over else QueueView(),
+            queue=queue,
             project=None if over else await self._project(run),
             raised_epoch=raised_epoch,
             refresh=refresh,
+            violations=_last(queue, known),
         )
 
     async def _project(self, run: Run) -> ProjectSource | None:
@@ -59,3 +67,10 @@ class Observer:
         if not isinstance(text, str):
             return ProjectSource(missing=f"ConfigMap {name!r} has no key {key!r}; add it")
         return ProjectSource(text=text)
+
+
+def _last(queue: QueueView, known: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Keep an earlier audit as long as the queue that it was about is there."""
+    if queue.snapshot is None:
+        return None
+    return known if queue.audit is None else queue.audit

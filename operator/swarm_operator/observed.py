@@ -208,6 +208,8 @@ class QueueView:
     #: Epoch as planted; None when the store does not know this run, or is another server than it was.
     epoch: int | None = None
     snapshot: Snapshot | None = None
+    #: What the auditor found in this very look; None when it was not asked.
+    audit: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,3 +232,5 @@ class Observed:
     raised_epoch: int | None = None
     #: True when it is time to apply all children again, in case somebody changed one that nobody watches.
     refresh: bool = False
+    #: What the auditor found last, now or in an earlier look; None while it has not seen this queue.
+    violations: tuple[str, ...] | None = None

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     QUEUE_OPEN = "Open"
     QUEUE_UNAVAILABLE = "QueueUnavailable"
     QUEUE_LOST = "QueueLost"
+    INVARIANT_BROKEN = "InvariantBroken"
     # Work
     RUNNING = "Running"
     WAITING_FOR_AGENTS = "WaitingForAgents"

@@ -216,9 +216,10 @@ def _open_queue(view: View) -> Decision | None:
     actions: list[Action] = [
         *([children] if children else []),
         EnsureUsers(),
+        # The limit before what was spent of it: an audit in between finds no sum above it.
+        _limits(view),
         Open(epoch, spent_before(view.status.cost)),
         Enqueue(tasks, view.plan.hash, view.spec.max_attempts, view.rungs),
-        _limits(view),
         SetState(view.wanted_state),
     ]
     return Decision(tuple(actions), again=True)
@@ -284,6 +285,8 @@ def _running(view: View) -> Decision | None:
         phase=judged.phase,
         plan=plan_status(view.plan),
         start_time=view.status.start_time or rfc3339(view.now),
+        # A restored API server may know less than the store; its next epoch must be one that never was.
+        queue_epoch=max(view.status.queue_epoch, snapshot.epoch),
         escalations=open_count(snapshot, escalations),
     )
     return Decision(tuple(actions), status, again=bool(moves), requeue_after=_resync(view, snapshot))

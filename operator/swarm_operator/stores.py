@@ -26,8 +26,8 @@ class Stores(Protocol):
     def queue(self, uid: str) -> QueueAdmin:
         """Return a run's queue."""
 
-    async def observe(self, uid: str) -> QueueView:
-        """Look at a run's queue; an unreachable store is a fact, not an error."""
+    async def observe(self, uid: str, *, audit: bool = False) -> QueueView:
+        """Look at a run's queue, with its auditor if asked; an unreachable store is a fact, not an error."""
 
     async def ensure_users(self, uid: str, tokens: RunTokens) -> None:
         """Create the run's logins, or set their passwords again."""
@@ -52,7 +52,7 @@ class RedisStores:
         """Return a run's queue."""
         return RedisQueue(self._store.run(uid), uid)
 
-    async def observe(self, uid: str) -> QueueView:
+    async def observe(self, uid: str, *, audit: bool = False) -> QueueView:
         """Look at a run's queue. Another server than the one it was opened on counts as lost."""
         try:
             client = self._store.run(uid)
@@ -62,7 +62,9 @@ class RedisStores:
             info = await client.info("server")
             if str(info["run_id"]) != server:
                 return QueueView()
-            return QueueView(epoch=int(epoch), snapshot=await self.queue(uid).snapshot())
+            queue = self.queue(uid)
+            found = await queue.audit() if audit else None
+            return QueueView(epoch=int(epoch), snapshot=await queue.snapshot(), audit=found)
         except STORE_ERRORS as error:
             return QueueView(error=f"{type(error).__name__}: {error}"[:200])
 

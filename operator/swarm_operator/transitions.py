@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from swarm_operator.conditions import find
+from swarm_operator.reasons import Reason
 from swarmrun.core.status import ConditionType, Phase, SwarmRunStatus
 
 _BAD_PHASES: Final = frozenset({Phase.FAILED, Phase.BUDGET_EXHAUSTED})
@@ -26,6 +27,20 @@ def _progress(status: SwarmRunStatus) -> str:
     if status.tasks is None and status.plan is not None:
         return f"{status.plan.tasks} tasks are planned"
     return f"{status.progress} tasks are completed"
+
+
+def _audit(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
+    """Tell that an invariant of the queue broke, whatever was before, and that all hold again."""
+    old, new = (
+        find(before.conditions, ConditionType.QUEUE_READY),
+        find(after.conditions, ConditionType.QUEUE_READY),
+    )
+    was_broken = old is not None and old.reason == Reason.INVARIANT_BROKEN
+    if new is None or was_broken == (new.reason == Reason.INVARIANT_BROKEN):
+        return []
+    if not was_broken:
+        return [Notice("Warning", new.reason, new.message)]
+    return [Notice("Normal", "InvariantsHold", new.message)] if new.status == "True" else []
 
 
 def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
@@ -50,6 +65,7 @@ def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
         turned = new and new.status == "False" and (old is None or old.status == "True")
         if new and turned:
             out.append(Notice("Warning", new.reason, new.message))
+    out += _audit(before, after)
     if after.escalations > before.escalations:
         count = after.escalations
         out.append(Notice("Warning", "EscalationOpened", f"{count} tasks need a person: kubectl get swe"))

@@ -10,6 +10,7 @@ import pytest
 
 from operator_process import PROJECT, OperatorProcess, finish_all_tasks
 from swarmrun.core.task import Failure, FailureKind
+from swarmrun.queue.keys import Keys
 from swarmrun.queue.port import Claimed
 from swarmrun.queue.redis import connect
 
@@ -62,6 +63,35 @@ def test_an_invalid_project_creates_nothing_and_lists_its_faults(operator_proces
     assert op.names("deploy,svc,cm,netpol,secret") == []
     op.apply("bad")
     op.wait_phase("bad", "Provisioning")
+
+
+def test_a_queue_that_disagrees_with_itself_is_told_and_the_run_ends_all_the_same(
+    operator_process: OperatorProcess,
+) -> None:
+    op = operator_process
+    op.apply("todo")
+    op.wait_reason("todo", "QueueReady", "Open")
+    uid = op.get("swr/todo")["metadata"]["uid"]
+    asyncio.run(_miscount(op, uid, 1))
+    # The first look of a process asks the auditor.
+    op.kill()
+    op.start()
+    op.wait_reason("todo", "QueueReady", "InvariantBroken")
+    asyncio.run(_miscount(op, uid, -1))
+    with op.queue("todo") as queue:
+        asyncio.run(finish_all_tasks(queue))
+    op.wait("swr/todo", "condition=Succeeded")
+    # The last one came before the end, and found it mended.
+    op.wait_reason("todo", "QueueReady", "Open")
+    told = {(e["reason"], e["type"]) for e in op.get("events.events.k8s.io")["items"]}
+    assert ("InvariantBroken", "Warning") in told
+    assert ("InvariantsHold", "Normal") in told
+
+
+async def _miscount(op: OperatorProcess, uid: str, by: int) -> None:
+    client = connect(op.redis.url)
+    await client.hincrby(Keys(uid)["run"], "total", by)
+    await client.aclose()
 
 
 def test_a_killed_operator_goes_on_where_it_was(operator_process: OperatorProcess) -> None:

@@ -46,6 +46,7 @@ from swarm_operator.mirror import cost
 from swarm_operator.names import APPROVED_PLAN, FINALIZER
 from swarm_operator.observed import Children, PodView, ProjectSource, QueueView
 from swarm_operator.reconcile import decide
+from swarm_operator.transitions import notices
 from swarmrun.core.errors import Invalid, Problem, Stalled
 from swarmrun.core.status import ConditionType, Phase
 from swarmrun.core.task import TaskState, TaskType
@@ -89,7 +90,7 @@ def test_the_queue_is_opened_only_for_an_epoch_that_this_process_wrote() -> None
     assert not actions(strange, Open)
     ours = look(body, queue=QueueView(), raised=1)
     kinds = [type(a) for a in ours.actions]
-    assert kinds == [Apply, EnsureUsers, Open, Enqueue, SetLimit, SetState]
+    assert kinds == [Apply, EnsureUsers, SetLimit, Open, Enqueue, SetState]
     assert actions(ours, Open) == [Open(1)]
     assert actions(ours, SetLimit) == [SetLimit(5_000_000, None, 500_000)]
     assert [t.id for t in actions(ours, Enqueue)[0].tasks] == ["scaffold", "users.db"]
@@ -181,6 +182,69 @@ def test_a_lost_store_raises_the_epoch_again_and_says_so() -> None:
     decision = look(started_run(status={"queueEpoch": 4}), queue=QueueView(epoch=None))
     assert status_of(decision).queue_epoch == 5
     assert condition(decision, ConditionType.QUEUE_READY).reason == "QueueLost"
+
+
+@pytest.mark.parametrize("planted", [None, 3])
+def test_a_lost_or_older_queue_is_never_opened_under_an_epoch_that_was_used(planted: int | None) -> None:
+    older = snapshot(epoch=3)
+    queue = QueueView() if planted is None else queue_of(older)
+    body = started_run(status={"queueEpoch": 4})
+    first = look(body, queue=queue, children=working_children())
+    assert first.actions == ()
+    assert status_of(first).queue_epoch == 5
+    assert first.again
+    written = started_run(status={"queueEpoch": 5})
+    for claimed in (None, 4):
+        strange = look(written, queue=queue, children=working_children(), raised=claimed)
+        assert status_of(strange).queue_epoch == 6
+        assert strange.actions == ()
+    ours = [type(a) for a in look(written, queue=queue, children=working_children(), raised=5).actions]
+    assert ours.index(Open) < ours.index(Enqueue) < ours.index(SetState)
+
+
+def test_an_epoch_that_only_the_store_knows_is_written_down() -> None:
+    seen = queue_of(snapshot(epoch=6))
+    decision = look(started_run(status={"queueEpoch": 4}), queue=seen, children=working_children())
+    assert status_of(decision).queue_epoch == 6
+    assert not actions(decision, Open)
+
+
+def test_a_broken_invariant_is_told_and_stops_nothing() -> None:
+    found = tuple(f"task t{i} is not in leases, where its state puts it{'!' * 300}" for i in range(7))
+    broken = look(started_run(), queue=queue_of(snapshot(), found), children=working_children())
+    queue = condition(broken, ConditionType.QUEUE_READY)
+    assert (queue.status, queue.reason) == ("False", "InvariantBroken")
+    assert queue.message.startswith("The store disagrees with itself: task t0 is not in leases")
+    assert queue.message.endswith("and 2 more")
+    assert len(queue.message) <= 1000
+    assert condition(broken, ConditionType.READY).status == "True"
+    assert status_of(broken).phase is Phase.RUNNING
+    # Between two audits the last one counts.
+    later = queue_of(snapshot(), None)
+    kept = look(started_run(), queue=later, violations=found, children=working_children())
+    assert condition(kept, ConditionType.QUEUE_READY) == queue
+    healed = look(started_run(), queue=queue_of(snapshot()), children=working_children())
+    assert condition(healed, ConditionType.QUEUE_READY).status == "True"
+    assert [n.reason for n in notices(status_of(healed), status_of(broken))] == ["InvariantBroken"]
+    assert [n.reason for n in notices(status_of(broken), status_of(healed))] == ["InvariantsHold"]
+    assert notices(status_of(broken), status_of(kept)) == []
+
+
+def test_a_rebuilt_queue_that_is_broken_is_told_though_it_was_lost_before() -> None:
+    lost = look(started_run(status={"queueEpoch": 4}), queue=QueueView())
+    broken = look(started_run(), queue=queue_of(snapshot(), ("x",)), children=working_children())
+    assert "InvariantBroken" in [n.reason for n in notices(status_of(lost), status_of(broken))]
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_a_run_is_over_only_after_an_audit_of_the_queue_that_nobody_claims_from(cancel: bool) -> None:
+    body = started_run(spec={"cancel": True} if cancel else {})
+    first = look(body, queue=queue_of(DONE, None), violations=())
+    assert first.actions == (SetState(RunState.CANCELLED if cancel else RunState.FINISHED),)
+    assert (first.status, first.audit, first.again) == (None, True, True)
+    last = look(body, queue=queue_of(DONE, ("the counter open says 1, and there are 0",)))
+    assert status_of(last).phase is (Phase.CANCELLED if cancel else Phase.SUCCEEDED)
+    assert condition(last, ConditionType.QUEUE_READY).reason == "InvariantBroken"
 
 
 def test_a_store_that_is_away_changes_nothing_but_the_conditions() -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from operator_support import context, run_body
+from operator_support import context, observe, queue_of, run_body, snapshot
 from swarm_operator import health
 from swarm_operator.apply import Applier
 from swarm_operator.controller import Controller
@@ -17,7 +17,6 @@ from swarm_operator.kube import Kube
 from swarm_operator.memory import Memory
 from swarm_operator.metrics import Metrics
 from swarm_operator.observe import Observer
-from swarm_operator.observed import Run
 from swarm_operator.poster import Poster
 from swarm_operator.stores import Stores
 from swarm_operator.sweep import SWEEP_DEAD, Sweeper
@@ -61,11 +60,14 @@ async def test_a_run_that_vanished_without_an_event_is_forgotten_with_its_series
     cluster = Lists()
     found = sweeper(cluster)
     found.memory.put_run(at_version("7"))
-    found.controller.metrics.show(Run.of(run_body()), Run.of(run_body()).status, None)
+    seen = observe(run_body(), queue=queue_of(snapshot(), ("one", "two")))
+    found.controller.metrics.show(seen, seen.run.status)
+    registry, labels = found.controller.metrics.registry, {"namespace": "team", "run": "todo"}
+    assert registry.get_sample_value("swarmrun_queue_invariant_violations", labels) == 2
     await found.sweep()
     assert found.memory.run(KEY) is None
     names = {m.name for m in found.controller.metrics.registry.collect() if m.samples}
-    assert "swarmrun_run_phase" not in names
+    assert not names & {"swarmrun_run_phase", "swarmrun_queue_invariant_violations"}
 
 
 async def test_a_watch_that_is_behind_twice_in_a_row_is_dead_and_once_is_not() -> None:
