@@ -296,6 +296,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
                 agent.seen = self.now - 121
                 line = cast("str", self.do(self.client.hget(self.keys["agents"], str(index))))
                 pod, _, *rest = line.split("\t")
+                self.do(self.client.hdel(self.keys["agents"], "gone_from"))
                 self.do(self.client.hset(self.keys["agents"], str(index), "\t".join([pod, "1", *rest])))
 
     @precondition(lambda self: self.leases)

@@ -89,6 +89,7 @@ class RedisWorld:
     async def forget_agent(self, index: int) -> None:
         line = str(await self.root.hget(self._key("agents"), str(index)))
         pod, _, *rest = line.split("\t")
+        await self.root.hdel(self._key("agents"), "gone_from")
         await self.root.hset(self._key("agents"), str(index), "\t".join([pod, "1", *rest]))
 
     async def outwait_merger(self) -> None:

@@ -10,7 +10,7 @@ r"""The keys of a run in Redis: a fixed set under one hash tag, so every script 
 | submitted | zset | task id by order of arrival |
 | wake, wake:merge | list | capped hints for those who wait |
 | events | stream | verb, agent, task id; capped |
-| agents | hash | index → pod, last seen, task, completed, failed; `pod:<name>` → index |
+| agents | hash | index → pod, last seen, task, completed, failed; `pod:<name>` → index; count, gone_from |
 | ledger | hash | limit, spent, reserved, tokens, calls |
 | calls, holds, settled | hash, zset, zset | call id → record, deadline of a hold, time of a settlement |
 | cost | hash | `<metric>\t<task type>\t<model>` |

@@ -151,7 +151,8 @@ def source(name: str) -> Script:
     table = ",".join(f"['{key}']=KEYS[{position}]" for position, key in enumerate(keys, start=1))
     words = set(_WORD.findall(code))
     constants = "".join(f"local {key} = {value}\n" for key, value in _constants().items() if key in words)
-    text = f"local K = {{{table}}}\n{constants}{code}"
+    # With a first line of its own the server refuses a script at once where it could not write.
+    text = f"#!lua\nlocal K = {{{table}}}\n{constants}{code}"
     digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 — Redis names scripts by SHA-1
     return Script(text, digest, keys)
 

@@ -153,13 +153,11 @@ def _activity(
     events: Sequence[tuple[str, Mapping[str, str]]], tasks: Mapping[str, Mapping[str, str]]
 ) -> tuple[Activity, ...]:
     """Parse the newest events, newest first; one entry holds all that one script did, in order."""
-    lines = [
-        (seconds(at.partition("-")[0]), *line.split("\t", 2))
-        for at, fields in events
-        for line in reversed(fields["e"].split("\n"))
-    ]
     titles = {task_id: facts.get("title", "") for task_id, facts in tasks.items()}
-    return tuple(
-        Activity(at=at, agent=agent, verb=verb, task_id=task_id, title=titles.get(task_id, ""))
-        for at, verb, agent, task_id in lines[:ACTIVITY_LENGTH]
-    )
+    found: list[Activity] = []
+    for at, fields in events:
+        for line in reversed(fields["e"].split("\n")):
+            verb, agent, task_id = line.split("\t", 2)
+            when, title = seconds(at.partition("-")[0]), titles.get(task_id, "")
+            found.append(Activity(at=when, agent=agent, verb=verb, task_id=task_id, title=title))
+    return tuple(found[:ACTIVITY_LENGTH])

@@ -29,27 +29,39 @@ local function count(name, counter)
   if a then a[counter] = int(a[counter] + 1) end
 end
 
--- Index of a pod: its own, else the lowest that is free or whose holder is gone; nil when all are taken. `likely` is
--- looked at first.
+-- The lowest index whose holder is gone, else the next new one; nil when all are taken. `gone_from` is a time before
+-- which nobody can be gone: agents are only ever seen later, so most pods need no search.
+local function vacancy()
+  local facts = command('HMGET', K.agents, 'count', 'gone_from')
+  local n, gone_from = tonumber(facts[1] or '0'), tonumber(facts[2] or '0')
+  if NOW >= gone_from then
+    gone_from = NOW + AGENT_GONE_MS
+    for i = 0, n - 1 do
+      local holder = agent(tostring(i))
+      local gone = tonumber(holder[SEEN]) + AGENT_GONE_MS
+      if gone < NOW then
+        command('HDEL', K.agents, 'pod:' .. holder[POD])
+        return tostring(i)
+      end
+      gone_from = math.min(gone_from, gone)
+    end
+    command('HSET', K.agents, 'gone_from', int(gone_from))
+  end
+  if n >= MAX_AGENTS then return nil end
+  command('HSET', K.agents, 'count', int(n + 1))
+  agents[tostring(n)] = {'', '0', '', '0', '0'}
+  return tostring(n)
+end
+
+-- Index of a pod: its own, else a vacancy. `likely` is looked at first.
 local function register(pod, likely)
   local a = likely and agent(likely)
   local index = a and a[POD] == pod and likely or command('HGET', K.agents, 'pod:' .. pod)
   if not index then
-    for i = 0, MAX_AGENTS - 1 do
-      local holder = agent(tostring(i))
-      if not holder or tonumber(holder[SEEN]) < NOW - AGENT_GONE_MS then
-        index = tostring(i)
-        if holder then
-          command('HDEL', K.agents, 'pod:' .. holder[POD])
-          holder[POD] = pod
-        else
-          agents[index] = {pod, '0', '', '0', '0'}
-        end
-        break
-      end
-    end
+    index = vacancy()
     if not index then return nil end
     command('HSET', K.agents, 'pod:' .. pod, index)
+    agent(index)[POD] = pod
   end
   agent(index)[SEEN] = int(NOW)
   return index
