@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -91,6 +91,21 @@ def status(
         return commands.status(out, kubectl, name, as_json=output == "json", ascii_only=ascii_only)
 
     guarded(action)
+
+
+@app.command()
+def check(
+    name: Name,
+    output: Annotated[
+        Literal["table", "json"], typer.Option("-o", "--output", help="Form of the answer.")
+    ] = "table",
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Check that all a run says of itself agrees: exit 0 when it does, 1 when a check failed."""
+    kubectl = Kubectl(namespace, context, kubeconfig)
+    guarded(lambda out: commands.check_run(out, kubectl, name, as_json=output == "json"))
 
 
 @app.command()

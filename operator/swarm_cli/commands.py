@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from swarm_cli import dashboard
+from swarm_cli import checks, dashboard
 from swarm_cli.kubectl import RUNS, Kubectl
 from swarm_cli.manifest import Planned, check, load, now, provider_of
 from swarm_cli.output import Format, Out
@@ -163,6 +163,17 @@ def status(out: Out, kubectl: Kubectl, name: str, *, as_json: bool, ascii_only: 
         style = dashboard.Style(unicode=out.unicode and not ascii_only)
         out.markup(dashboard.lines(run, style, now()))
     return 0
+
+
+def check_run(out: Out, kubectl: Kubectl, name: str, *, as_json: bool) -> int:
+    """Judge one run: 0 when all that can be told agrees, 1 when a check failed."""
+    run = kubectl.get(RUNS, name)
+    found = checks.checks(run)
+    if as_json:
+        out.raw(json.dumps(checks.value(run, found), indent=2))
+    else:
+        out.markup(checks.table(run, found))
+    return 1 if any(check.failed for check in found) else 0
 
 
 def report(out: Out, kubectl: Kubectl, name: str, output: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -240,17 +240,22 @@ def _conditions(status: dict[str, Any], style: Style) -> Iterable[str]:
 # ── what to do next ─────────────────────────────────────────────────────────────────────────────────────
 
 
+def where(run: Mapping[str, Any]) -> str:
+    """Name the run's namespace as an option, unless it is the default."""
+    namespace = run.get("metadata", {}).get("namespace")
+    return f" -n {namespace}" if namespace and namespace != "default" else ""
+
+
 def next_command(run: dict[str, Any]) -> str:
     """Name the one command that moves this run on, or shows most of it."""
     status = run.get("status") or {}
     name = run.get("metadata", {}).get("name", "NAME")
-    namespace = run.get("metadata", {}).get("namespace")
-    where = f" -n {namespace}" if namespace and namespace != "default" else ""
     false = {c.get("type") for c in status.get("conditions", ()) if c.get("status") == "False"}
     for applies, command in _NEXT:
         if applies(run, status, false):
-            return command.format(name=name, where=where, hash=(status.get("plan") or {}).get("hash", "HASH"))
-    return f"kubectl swarmrun status {name}{where} --watch"
+            chosen = (status.get("plan") or {}).get("hash", "HASH")
+            return command.format(name=name, where=where(run), hash=chosen)
+    return f"kubectl swarmrun status {name}{where(run)} --watch"
 
 
 _Rule = Callable[[dict[str, Any], dict[str, Any], set[Any]], bool]

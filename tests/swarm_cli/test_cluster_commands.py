@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from swarm_cli.app import app
 from swarmcluster import build
+from swarmrun.core.status import ConditionType
 
 #: Not for the API server, which a small one stands in for here, but for the kubectl that comes with it.
 pytestmark = pytest.mark.controlplane
@@ -117,6 +118,25 @@ def test_wait_ends_with_the_runs_outcome(
     demo["status"]["phase"] = phase
     result = run(kubeconfig, "wait", "demo")
     assert (result.exit_code, result.stdout) == (code, f"swarmrun/demo {phase.lower()}\n")
+
+
+def test_check_fails_for_what_a_run_does_not_say(kubeconfig: str, demo: dict[str, Any]) -> None:
+    result = run(kubeconfig, "check", "demo")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1].split()[:2] == ["conditions", "FAIL"]
+    assert result.stdout.splitlines()[-1].startswith("Next: is the operator running?")
+    told = json.loads(run(kubeconfig, "check", "demo", "-o", "json").stdout)
+    assert (told["ok"], told["checks"][0]["result"]) == (False, "FAIL")
+    demo["status"]["conditions"] = [
+        {
+            "type": kind.value,
+            "status": "True" if kind in {ConditionType.PLAN_READY, ConditionType.QUEUE_READY} else "False",
+            "observedGeneration": 1,
+        }
+        for kind in ConditionType
+    ]
+    assert run(kubeconfig, "check", "demo").exit_code == 0
+    assert run(kubeconfig, "check", "demo", "-o", "pdf").exit_code == 2
 
 
 def test_report_prints_what_the_operator_wrote(api: Any, kubeconfig: str, demo: dict[str, Any]) -> None:
