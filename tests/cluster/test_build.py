@@ -56,9 +56,29 @@ def test_go_must_be_new_enough(text: str, *, enough: bool) -> None:
 
 
 def test_a_docker_command_without_its_engine_is_passed_over() -> None:
-    assert engines.find(usable=lambda name: name == "buildah") == "buildah"
+    assert engines.find(usable=lambda name: name == "buildah", wanted="") == "buildah"
     with pytest.raises(UsageError, match="setup-packages"):
-        engines.find(usable=lambda _: False)
+        engines.find(usable=lambda _: False, wanted="")
+
+
+def test_a_docker_command_that_reaches_no_daemon_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = tmp_path / "docker"
+    command.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert not engines.works.__wrapped__("docker")
+    command.write_text("#!/bin/sh\nexit 0\n")
+    assert engines.works.__wrapped__("docker")
+
+
+def test_the_wanted_engine_is_used_or_refused_at_once() -> None:
+    assert engines.find(usable=lambda _: True, wanted="buildah") == "buildah"
+    with pytest.raises(UsageError, match="CONTAINER_ENGINE=docker: `docker info` fails"):
+        engines.find(usable=lambda name: name == "podman", wanted="docker")
+    with pytest.raises(UsageError, match="must be one of docker, podman, buildah"):
+        engines.find(usable=lambda _: True, wanted="nerdctl")
 
 
 def test_buildah_gets_mounts_and_proxies_and_docker_no_mounts() -> None:

@@ -34,6 +34,19 @@ def test_containerd_keeps_all_its_files_in_the_clusters_own_folders() -> None:
     assert cri["sandbox_image"] == config.PAUSE_IMAGE
 
 
+def test_a_node_pulls_from_a_registry_without_tls_only_if_it_was_told_to(tmp_path: Path) -> None:
+    parsed = tomllib.loads(config.containerd(NODE, snapshotter="overlayfs"))
+    registry = parsed["plugins"]["io.containerd.grpc.v1.cri"]["registry"]
+    assert registry["config_path"] == "/s/dev/registries"
+    mine = Cluster("mine", tmp_path, NODE_PORTS, slot=1)
+    node.allow_http_registry(mine, "10.199.0.1:5000")
+    hosts = tomllib.loads((tmp_path / "registries" / "10.199.0.1:5000" / "hosts.toml").read_text())
+    assert hosts["host"] == {"http://10.199.0.1:5000": {"capabilities": ["pull", "resolve"]}}
+    for wrong in ("http://10.199.0.1:5000", "../x:1", "registry"):
+        with pytest.raises(UsageError, match="must be HOST:PORT"):
+            node.allow_http_registry(mine, wrong)
+
+
 def test_two_nodes_share_no_file_address_or_cgroup() -> None:
     kubelets = [json.loads(config.kubelet(cluster, resolv_conf="/x")) for cluster in (NODE, OTHER)]
     for key in ("cgroupRoot", "containerRuntimeEndpoint", "clusterDNS", "podLogsDir"):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swarmcluster import api, build, down, enforcer, images, packages, paths, preflight, status
+from swarmcluster import api, build, down, enforcer, images, node, packages, paths, preflight, status
 from swarmcluster.errors import ClusterError, UsageError
 from swarmcluster.progress import say
 
@@ -30,9 +30,13 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    if arguments.control_plane_only and arguments.http_registry:
+        raise UsageError("--http-registry: a control plane only runs no image; omit one of the two")
     info = api.start(
         arguments.name, arguments.state, control_plane_only=arguments.control_plane_only, port=arguments.port
     )
+    for address in arguments.http_registry:
+        node.allow_http_registry(api.existing(arguments.name, arguments.state), address)
     say(f"cluster {info.name!r} is ready at {info.api_url}")
     print(f"export KUBECONFIG={info.kubeconfig}")
     return 0
@@ -136,6 +140,13 @@ def parser() -> argparse.ArgumentParser:
     start = add("up", _up, "start a cluster and wait until it is ready", named=True)
     start.add_argument("--control-plane-only", action="store_true", help="no node: any user, a few seconds")
     start.add_argument("--port", type=int, metavar="P", help="the API server's port (default: a free one)")
+    start.add_argument(
+        "--http-registry",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="a registry without TLS that the node may pull from",
+    )
     add("down", _down, "stop a cluster and delete all of it", named=True)
     add("status", _status, "show the clusters and their components", named=True)
     load = add("load", _load, "copy images into the node", named=True)

@@ -63,6 +63,8 @@ oom_score = 0
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{CNI_PLUGINS}"
     conf_dir = "{cluster.state}/cni"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{cluster.registries}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "{snapshotter}"
     default_runtime_name = "runc"
@@ -71,6 +73,12 @@ oom_score = 0
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
 """
+
+
+def http_registry(address: str) -> str:
+    """Return containerd's hosts.toml for a registry without TLS at HOST:PORT."""
+    url = f"http://{address}"
+    return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 def cni(cluster: Cluster) -> str:

@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from swarmcluster.errors import UsageError
 from swarmcluster.shell import succeeds
 
+ENGINES = ("docker", "podman", "buildah")
+VARIABLE = "CONTAINER_ENGINE"
+ANSWER_SECONDS = 15
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
+@cache
 def works(name: str) -> bool:
-    """Say whether an engine can be used: the docker command may exist without its daemon."""
+    """Say whether an engine can be used: the docker command may exist without its daemon.
+
+    Asked once per process, because a daemon that does not answer costs 15 s.
+    """
     if shutil.which(name) is None:
         return False
-    return True if name == "buildah" else succeeds([name, "info"], timeout=15)
+    return True if name == "buildah" else succeeds([name, "info"], timeout=ANSWER_SECONDS)
 
 
-def find(usable: Callable[[str], bool] = works) -> str:
-    """Return the engine to use: docker, podman or buildah, the first that works.
+def find(usable: Callable[[str], bool] = works, wanted: str | None = None) -> str:
+    """Return the engine to use: the one that CONTAINER_ENGINE names, else the first that works.
+
+    Args:
+        usable: says whether an engine works.
+        wanted: an engine's name; the value of CONTAINER_ENGINE when omitted.
 
     Raises:
-        UsageError: none works.
+        UsageError: none works, or not the wanted one.
     """
-    for name in ("docker", "podman", "buildah"):
+    wanted = os.environ.get(VARIABLE, "") if wanted is None else wanted
+    if wanted and wanted not in ENGINES:
+        raise UsageError(f"{VARIABLE}={wanted}: must be one of {', '.join(ENGINES)}, or unset")
+    if wanted and not usable(wanted):
+        raise UsageError(
+            f"{VARIABLE}={wanted}: `{wanted} info` fails, so it is not installed or its daemon does not run; "
+            f"start it, or unset {VARIABLE} to use whichever engine works"
+        )
+    if wanted:
+        return wanted
+    for name in ENGINES:
         if usable(name):
             return name
     raise UsageError(
-        "no image builder: docker, podman or buildah must work; `cluster setup-packages` brings buildah"
+        "no image builder: docker (with its daemon), podman or buildah must work; "
+        "`hack/cluster/cluster setup-packages` brings buildah"
     )
 
 

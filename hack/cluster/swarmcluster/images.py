@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,11 @@ CERTIFICATES = Path("/etc/ssl/certs")
 APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
 # Settings of pip that describe how to reach the index; paths to local folders mean nothing inside a build.
 PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "cert", "client-cert", "trusted-host", "timeout")
+
+
+def can_make_base() -> bool:
+    """Say whether this user and machine can make the base image: root, with mmdebstrap."""
+    return os.geteuid() == 0 and shutil.which("mmdebstrap") is not None
 
 
 def base() -> str:

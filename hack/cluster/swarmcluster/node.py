@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from swarmcluster import build, cgroups, config, manifests, netns, oci, ready
+from swarmcluster.errors import UsageError
 from swarmcluster.process import Process
 from swarmcluster.progress import step
 from swarmcluster.shell import run
@@ -12,6 +14,7 @@ from swarmcluster.state import Cluster
 
 RESOLV_CONFS = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 DNS_SECONDS = 60.0
+REGISTRY = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")
 PAUSE = {"Entrypoint": ["/pause"], "User": "65535:65535"}
 COREDNS = {"Entrypoint": ["/coredns"], "WorkingDir": "/"}
 
@@ -93,6 +96,19 @@ def load_own_images(cluster: Cluster) -> None:
             oci.write_archive(archive, tag=tag, files={f"/{name}": home / name}, config=dict(settings))
         with step(f"load image {tag}"):
             import_archive(cluster, archive)
+
+
+def allow_http_registry(cluster: Cluster, address: str) -> None:
+    """Let the node pull from a registry without TLS; containerd reads this at each pull.
+
+    Raises:
+        UsageError: the address is not HOST:PORT.
+    """
+    if not REGISTRY.fullmatch(address):
+        raise UsageError(f"--http-registry {address!r}: must be HOST:PORT, such as 10.199.0.1:5000")
+    folder = cluster.registries / address
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "hosts.toml").write_text(config.http_registry(address))
 
 
 def settle_dns(cluster: Cluster, binaries: Path, kubelet: Process) -> None:

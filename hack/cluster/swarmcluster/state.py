@@ -90,6 +90,11 @@ class Cluster:
         return RUN_ROOT / f"node-{self.slot}"
 
     @property
+    def registries(self) -> Path:
+        """The folder where containerd looks up how a registry is reached."""
+        return self.state / "registries"
+
+    @property
     def containerd_socket(self) -> Path:
         """The socket of the node's containerd."""
         return self.run / "containerd.sock"
