@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 SOURCES := operator agent_image hack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-small test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-hub model stale-workers bench-peers
+.PHONY: help setup demo demo-small demo-remove test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-queue bench-hub model stale-workers bench-peers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: setup ## Build the Task Management API with a swarm, on a real node or the
 
 demo-small: setup ## The same with a small example, in about two minutes
 	@$(PY) -m swarmdemo --example notes-api --namespace swarmrun-notes $(DEMO_FLAGS)
+
+demo-remove: ## Remove from the cluster of KUBECONFIG what demo and tests have put there
+	@$(PY) -m swarmdemo.remove
 
 test: setup check unit controlplane e2e ## Everything that CI runs
 
@@ -53,6 +56,9 @@ e2e: ## One run on the real node, with seeded faults
 
 bench-run: setup ## Latencies, memory and scheduling efficiency of a real run
 	@$(PY) -m swarmbench $(BENCH_FLAGS)
+
+bench-queue: setup ## Speed, latency and memory of the queue, with other Python queues in the same run
+	@$(PY) -m queuebench $(BENCH_FLAGS)
 
 bench-hub: setup ## CPU of a streamed model call in the hub, and how even 500 streams flow
 	@$(PY) -m hubbench $(BENCH_FLAGS)
