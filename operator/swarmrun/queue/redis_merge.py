@@ -14,7 +14,8 @@ from swarmrun.queue.redis_errors import unavailable
 
 
 def _submission(row: Sequence[str], stack: tuple[Submission, ...]) -> Submission:
-    task_id, token, agent, attempt, ttl, submitted, body, change_set = row
+    task_id, token, index, attempt, ttl, submitted, body, change_set = row
+    agent = snapshot.agent_name(index)
     return Submission(
         task=Task.model_validate_json(body),
         lease=Lease(task_id=task_id, token=token, agent=agent, attempt=int(attempt), ttl_seconds=int(ttl)),

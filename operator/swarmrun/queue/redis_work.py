@@ -109,7 +109,8 @@ class RedisWork(RedisSide):
 def _claimed(answer: Sequence[str], ttl_seconds: int) -> Claimed | Empty:
     if answer[0] == "EMPTY":
         return Empty(reason=EmptyReason(answer[1]))
-    _, task_id, token, agent, attempt, body, evidence, below, hint = answer
+    _, task_id, token, index, attempt, body, evidence, below, hint = answer
+    agent = snapshot.agent_name(index)
     return Claimed(
         lease=Lease(task_id=task_id, token=token, agent=agent, attempt=int(attempt), ttl_seconds=ttl_seconds),
         task=Task.model_validate_json(body),

@@ -263,7 +263,7 @@ class Scripts:
 
     async def submit(self, task_id: str, token: str, change_set: str) -> Reply:
         """End a lease with a change set."""
-        return Reply(await self._run("submit", task_id, token, change_set))
+        return Reply(await self._run("submit", task_id, token, change_set, _digest(change_set)))
 
     async def submit_and_claim(
         self, task_id: str, token: str, change_set: str, pod: str, ttl_seconds: int
@@ -273,7 +273,8 @@ class Scripts:
         Raises:
             QueueFull: the change set is in, but no index is free.
         """
-        args = (task_id, token, change_set, pod, ttl_seconds, rules.REAP_PER_CLAIM, SERVER)
+        claim = (pod, ttl_seconds, rules.REAP_PER_CLAIM, SERVER)
+        args = (task_id, token, change_set, _digest(change_set), *claim)
         reply, answer = await self._run("submit_and_claim", *args)
         return Reply(reply), _room(answer)
 
@@ -350,6 +351,11 @@ class Scripts:
     async def record(self, key: str, field: str, value: str) -> None:
         """Keep a fact for conditions and report, while the run is open."""
         await self._run("record", key, field, value)
+
+
+def _digest(text: str) -> str:
+    """Recognise a content that comes again."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _evidence(failure: Failure) -> tuple[str, int, str]:

@@ -106,13 +106,18 @@ def record(line: str) -> dict[str, str]:
     return {name: value for name, value in zip(RECORD, values, strict=True) if value}
 
 
+def agent_name(index: str) -> str:
+    """Name an agent by its index, as on leases and commits."""
+    return f"agent-{index}" if index else ""
+
+
 def _task(task_id: str, facts: Mapping[str, str], evidence: tuple[Failure, ...]) -> TaskView:
     return TaskView(
         id=task_id,
         type=TaskType(facts["type"]),
         title=facts.get("title", ""),
         state=TaskState(facts["state"]),
-        agent=facts.get("agent", ""),
+        agent=agent_name(facts.get("agent", "")),
         attempt=int(facts.get("attempt", 0)),
         failures=evidence,
         fix_of=facts.get("fix_of"),
@@ -157,7 +162,7 @@ def _activity(
     found: list[Activity] = []
     for at, fields in events:
         for line in reversed(fields["e"].split("\n")):
-            verb, agent, task_id = line.split("\t", 2)
+            verb, index, task_id = line.split("\t", 2)
             when, title = seconds(at.partition("-")[0]), titles.get(task_id, "")
-            found.append(Activity(at=when, agent=agent, verb=verb, task_id=task_id, title=title))
+            found.append(Activity(at=when, agent=agent_name(index), verb=verb, task_id=task_id, title=title))
     return tuple(found[:ACTIVITY_LENGTH])

@@ -6,11 +6,11 @@ local target = get(id, FIX_OF)
 mark(id, 'land', token)
 
 local function complete(done, commit)
-  local name = get(done, AGENT)
+  local index = get(done, AGENT)
   move(done, 'completed')
   put(done, COMMIT, commit)
-  count(name, COMPLETED)
-  note('completed', done, name)
+  count(index, COMPLETED)
+  note('completed', done, index)
 end
 
 if target then complete(target, ARGV[4]) end

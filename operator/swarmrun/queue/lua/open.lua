@@ -5,6 +5,8 @@ local before = tonumber(run('epoch') or '0')
 if tonumber(ARGV[1]) < before then return 0 end
 command('HSET', K.run, 'epoch', ARGV[1], 'generation', ARGV[2])
 command('HSETNX', K.run, 'state', 'paused')
+-- Small hashes are lists that every read walks along; one long value makes this one, the busiest, a table.
+command('HSETNX', K.run, 'encoding', string.rep('-', 65))
 -- From the second epoch on the branch may know more than this store: until when claims wait for its word.
 if tonumber(ARGV[1]) > math.max(before, 1) then
   command('HSET', K.run, 'unreported', int(NOW + LANDED_WAIT_MS))

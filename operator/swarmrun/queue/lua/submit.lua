@@ -1,2 +1,2 @@
--- ARGV: id, token, change set.
-return submit(ARGV[1], ARGV[2], ARGV[3])
+-- ARGV: id, token, change set, its digest.
+return submit(ARGV[1], ARGV[2], ARGV[3], ARGV[4])

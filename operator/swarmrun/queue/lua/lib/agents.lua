@@ -12,20 +12,13 @@ local function agent(index)
   return a or nil
 end
 
-local function index_of(name) return string.match(name or '', '^agent%-(%d+)$') end
-
-local function named(name)
-  local index = index_of(name)
-  return index and agent(index)
-end
-
-local function seen(name)
-  local a = named(name)
+local function seen(index)
+  local a = index and agent(index)
   if a then a[SEEN] = int(NOW) end
 end
 
-local function count(name, counter)
-  local a = named(name)
+local function count(index, counter)
+  local a = index and agent(index)
   if a then a[counter] = int(a[counter] + 1) end
 end
 

@@ -26,7 +26,6 @@ local function closed(facts)
 end
 
 local function lease(id, index, epoch, ttl)
-  local name = 'agent-' .. index
   local token = epoch .. '-' .. command('HINCRBY', K.run, 'counter', 1)
   local target = get(id, FIX_OF)
   local attempt = int(num(target or id, FAILURES) + 1)
@@ -34,13 +33,13 @@ local function lease(id, index, epoch, ttl)
   command('ZADD', K.leases, int(NOW + ttl * 1000), id)
   agent(index)[TASK] = id
   put(id, TOKEN, token)
-  put(id, AGENT, name)
+  put(id, AGENT, index)
   put(id, ATTEMPT, attempt)
   put(id, TTL, ttl)
   put(id, CLAIMED, int(NOW))
-  note('claimed', id, name)
+  note('claimed', id, index)
   return {
-    'CLAIMED', id, token, name, attempt, command('HGET', K.bodies, id),
+    'CLAIMED', id, token, index, attempt, command('HGET', K.bodies, id),
     get(id, EVIDENCE) and command('HGET', K.evidence, id) or '',
     target and command('HGET', K.changes, target) or '',
     get(id, HINT) and command('HGET', K.hints, id) or '',

@@ -1,6 +1,6 @@
 -- End a lease with a change set, in one step.
-local function submit(id, token, change_set)
-  local acceptance = token .. ' ' .. string.sub(redis.sha1hex(change_set), 1, 16)
+local function submit(id, token, change_set, digest)
+  local acceptance = token .. ' ' .. digest
   if get(id, ACCEPTED) == acceptance then return 'DUP' end
   if not holds(id, token) then return 'STALE' end
   seen(get(id, AGENT))

@@ -1,7 +1,7 @@
 -- What people see of a script, as one entry of the stream.
 local noted = {}
 
-local function note(verb, id, name) noted[#noted + 1] = verb .. '\t' .. (name or '') .. '\t' .. id end
+local function note(verb, id, index) noted[#noted + 1] = verb .. '\t' .. (index or '') .. '\t' .. id end
 
 local function save_events()
   if not noted[1] then return end
@@ -20,7 +20,7 @@ local function move(id, to)
     command('ZREM', pool_of(id), id)
   elseif from == 'leased' then
     command('ZREM', K.leases, id)
-    local a = named(get(id, AGENT))
+    local a = agent(get(id, AGENT))
     if a and a[TASK] == id then a[TASK] = '' end
   elseif from == 'submitted' then
     command('ZREM', K.submitted, id)

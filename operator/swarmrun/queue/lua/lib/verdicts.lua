@@ -22,20 +22,20 @@ end
 -- A judged failure of a claim or a submission: evidence, then `again` (a state), or a person's turn.
 -- A repair's failure is one of its target, too, whose change set stays where it is.
 local function judge(id, failure, counts, fingerprint, again)
-  local name, target = get(id, AGENT), get(id, FIX_OF)
+  local index, target = get(id, AGENT), get(id, FIX_OF)
   strike(id, failure, counts)
   if target then strike(target, failure, counts) end
-  if counts == '1' then count(name, FAILED) end
+  if counts == '1' then count(index, FAILED) end
   local owner = target or id
   local stop = counts == '1' and exhausted(owner, fingerprint)
   if counts == '1' then put(owner, FINGERPRINT, fingerprint) end
   if stop then
-    note('blocked', owner, name)
+    note('blocked', owner, index)
     if target then move(id, 'skipped') end
     move(owner, 'blocked')
     return 'blocked'
   end
-  note(again == 'fixing' and 'fixing' or 'failed', id, name)
+  note(again == 'fixing' and 'fixing' or 'failed', id, index)
   move(id, again)
   return again
 end
