@@ -46,7 +46,7 @@ JITTER: Final = 0.2
 
 
 @dataclass
-class _Mind:
+class Mind:
     """What is remembered of one run between visits. Losing it costs time, never truth."""
 
     refresh_at: float
@@ -81,7 +81,7 @@ class Controller:
     poster: Poster
     metrics: Metrics
     clock: Callable[[], float] = time.time
-    _minds: dict[Key, _Mind] = field(default_factory=dict)
+    _minds: dict[Key, Mind] = field(default_factory=dict)
 
     async def work(self) -> None:
         """Visit runs for ever; several of these work at the same time."""
@@ -117,7 +117,7 @@ class Controller:
             self.queue.add_after(key, wait * jitter)
         return "ok"
 
-    async def _failed(self, key: Key, mind: _Mind, error: Exception) -> None:
+    async def _failed(self, key: Key, mind: Mind, error: Exception) -> None:
         after = error.after if isinstance(error, UnavailableError) else 0.0
         fields = {"run": key.name, "namespace": key.namespace, "error": str(error)[:500]}
         logger.warning("visit will be repeated", extra={**fields, "kind": type(error).__name__})
@@ -131,19 +131,19 @@ class Controller:
             note = "Waiting for the store, to remove the run's keys: finalizer swarmrun.dev/redis"
             await self.poster.post(run, Notice("Warning", "DeletionWaits", note))
 
-    def _back_off(self, key: Key, mind: _Mind, after: float) -> None:
+    def _back_off(self, key: Key, mind: Mind, after: float) -> None:
         mind.failures += 1
         wait = min(BACKOFF_LONGEST, BACKOFF_FIRST * 2 ** min(mind.failures - 1, 12))
         spread = random.uniform(0.75, 1.25)  # noqa: S311 — spreads load, guards nothing
         self.queue.add_after(key, max(after, wait * spread))
 
-    def _mind(self, key: Key) -> _Mind:
+    def _mind(self, key: Key) -> Mind:
         if key not in self._minds:
             first = REFRESH_EVERY * random.uniform(0.2, 1.0)  # noqa: S311 — spreads load, guards nothing
-            self._minds[key] = _Mind(refresh_at=time.monotonic() + first)
+            self._minds[key] = Mind(refresh_at=time.monotonic() + first)
         return self._minds[key]
 
-    async def visit(self, key: Key, mind: _Mind) -> float | None:
+    async def visit(self, key: Key, mind: Mind) -> float | None:
         """Look at a run until nothing is left to do at once; return the seconds to the next look."""
         told: list[tuple[Run, Notice]] = []
         try:
@@ -152,7 +152,7 @@ class Controller:
             for run, notice in told:
                 await self.poster.post(run, notice)
 
-    async def _rounds(self, key: Key, mind: _Mind, told: list[tuple[Run, Notice]]) -> float | None:
+    async def _rounds(self, key: Key, mind: Mind, told: list[tuple[Run, Notice]]) -> float | None:
         for _ in range(MAX_ROUNDS):
             refresh = time.monotonic() >= mind.refresh_at
             observed = await self.observer.observe(
@@ -178,7 +178,7 @@ class Controller:
         return 1.0
 
     async def _carry_out(
-        self, observed: Observed, decision: Decision, mind: _Mind, told: list[tuple[Run, Notice]]
+        self, observed: Observed, decision: Decision, mind: Mind, told: list[tuple[Run, Notice]]
     ) -> float | None:
         run = observed.run
         for action in decision.actions:

@@ -10,17 +10,22 @@ from typing import Any, cast
 
 import pytest
 
-from operator_support import actions, look, run_body, snapshot, started_run, status_of
+from operator_support import NOW, actions, context, look, run_body, snapshot, started_run, status_of
 from redis_server import RedisServer
+from swarm_operator.apply import Applier
+from swarm_operator.controller import AUDIT_EVERY, Controller, Mind
 from swarm_operator.decision import Enqueue, Open, SetState
-from swarm_operator.fairqueue import Key
+from swarm_operator.fairqueue import Key, WorkQueue
 from swarm_operator.kube import Kube
 from swarm_operator.memory import Memory
+from swarm_operator.metrics import Metrics
 from swarm_operator.names import FINALIZER
 from swarm_operator.observe import Observer
 from swarm_operator.observed import QueueView
+from swarm_operator.poster import Poster
 from swarm_operator.stores import RedisStores, Stores
 from swarmrun.queue.keys import Keys
+from swarmrun.queue.port import RunState
 from swarmrun.queue.redis_store import Store, open_store
 
 pytestmark = pytest.mark.redis
@@ -98,13 +103,14 @@ class Asked:
     def __init__(self) -> None:
         self.audits = 0
         self.lost = False
+        self.state = RunState.ACTIVE
 
     async def observe(self, uid: str, *, audit: bool = False) -> QueueView:
         del uid
         if self.lost:
             return QueueView()
         self.audits += audit
-        return QueueView(epoch=1, snapshot=snapshot(), audit=("wrong",) if audit else None)
+        return QueueView(epoch=1, snapshot=snapshot(state=self.state), audit=("wrong",) if audit else None)
 
 
 async def test_an_audit_is_kept_until_the_next_and_forgotten_with_its_queue() -> None:
@@ -122,3 +128,41 @@ async def test_an_audit_is_kept_until_the_next_and_forgotten_with_its_queue() ->
     assert asked.audits == 1
     asked.lost = True
     assert await violations(()) is None
+
+
+class Statuses:
+    """A cluster that takes statuses, and nothing else."""
+
+    async def apply_status(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        body = run_body(spec={"approval": "Plan"}, status=manifest["status"], finalizers=(FINALIZER,))
+        body["metadata"]["resourceVersion"] = "8"
+        return body
+
+    async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        return manifest
+
+
+async def test_visits_ask_the_auditor_once_a_minute_however_many_they_are() -> None:
+    kube, memory, asked = cast("Kube", Statuses()), Memory(), Asked()
+    memory.put_run(run_body(spec={"approval": "Plan"}, status={"queueEpoch": 1}, finalizers=(FINALIZER,)))
+    stores, queue = cast("Stores", asked), WorkQueue(lambda: 0.0)
+    controller = Controller(
+        memory=memory,
+        queue=queue,
+        observer=Observer(kube, stores, memory),
+        applier=Applier(kube, stores, memory, context().tokens),
+        context=context(),
+        poster=Poster(kube, lambda: NOW),
+        metrics=Metrics(lambda: len(queue)),
+    )
+    asked.state = RunState.PAUSED
+    mind = Mind(refresh_at=float("inf"))
+    for _ in range(3):
+        await controller.visit(Key("team", "todo"), mind)
+    assert asked.audits == 1
+    mind.audit_at -= AUDIT_EVERY
+    for _ in range(3):
+        await controller.visit(Key("team", "todo"), mind)
+    assert asked.audits == 2
+    labels = {"namespace": "team", "run": "todo"}
+    assert controller.metrics.registry.get_sample_value("swarmrun_queue_invariant_violations", labels) == 1
