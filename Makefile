@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 SOURCES := operator agent_image hack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-small demo-remove test check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-queue bench-hub model stale-workers bench-peers
+.PHONY: help setup demo demo-small demo-remove test test-long check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-queue bench-hub model stale-workers bench-peers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ e2e: ## One run on the real node, with seeded faults
 
 bench-run: setup ## Latencies, memory and scheduling efficiency of a real run
 	@$(PY) -m swarmbench $(BENCH_FLAGS)
+
+test-long: setup ## A million random steps of the queue against its model, in other histories each time
+	@MODEL_EXAMPLES=20000 MODEL_SEED=$$RANDOM $(PY) -m pytest -q -n 2 tests/contract/test_model.py $(PYTEST_FLAGS)
 
 bench-queue: setup ## Speed, latency and memory of the queue, with other Python queues in the same run
 	@$(PY) -m queuebench $(BENCH_FLAGS)
