@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,8 @@ pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
 
 FAULTS = "wrong-code=0.15,malformed=0.1,truncate=0.1,rate-limit=0.1,server-error=0.1,slow=0.1"
 NAMESPACE = "swarmrun-e2e"
+#: The plugin of this very environment.
+PLUGIN = Path(sys.executable).with_name("kubectl-swarmrun")
 
 
 @dataclass
@@ -41,10 +45,34 @@ class Kills:
 
 
 @dataclass(frozen=True)
+class Checked:
+    code: int
+    #: Check → (result, detail).
+    results: dict[str, tuple[str, str]]
+
+    @classmethod
+    def of(cls, where: target.Target, name: str) -> Checked:
+        """Ask the command line, as a person would."""
+        done = subprocess.run(
+            [PLUGIN, "check", name, "-n", NAMESPACE, "-o", "json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=where.tools.environment,
+        )
+        assert done.stdout, done.stderr
+        checks = json.loads(done.stdout)["checks"]
+        return cls(done.returncode, {c["check"]: (c["result"], c["detail"]) for c in checks})
+
+
+@dataclass(frozen=True)
 class Outcome:
     run: dict[str, Any]
     killed: list[str]
     project: Path
+    #: What `kubectl swarmrun check` said, at every third look.
+    checked: list[Checked]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +96,17 @@ def outcome(where: target.Target, settings: Settings) -> Outcome:
             kill(NAMESPACE, "hub"),
         ]
     )
-    run = watch.follow(where.tools, settings, name, each=kills.at)
-    return Outcome(run, kills.killed, verify.clone(where.tools, settings))
+    checked: list[Checked] = []
+
+    looks = itertools.count()
+
+    def each(seen: dict[str, Any]) -> None:
+        if next(looks) % 3 == 0:
+            checked.append(Checked.of(where, name))
+        kills.at(seen)
+
+    run = watch.follow(where.tools, settings, name, each=each)
+    return Outcome(run, kills.killed, verify.clone(where.tools, settings), checked)
 
 
 def test_the_run_succeeds_though_every_process_was_killed_once(outcome: Outcome) -> None:
@@ -77,6 +114,16 @@ def test_the_run_succeeds_though_every_process_was_killed_once(outcome: Outcome)
     assert watch.condition(outcome.run, "Succeeded")["status"] == "True"
     tasks = outcome.run["status"]["tasks"]
     assert tasks["completed"] == tasks["total"]
+
+
+def test_the_queue_was_found_sound_at_work_and_is_at_the_end(where: target.Target, outcome: Outcome) -> None:
+    # While a killed process comes back, other checks may fail; the queue's own books never do.
+    assert [c for c in outcome.checked if c.results["audit"][0] == "FAIL"] == []
+    assert [c for c in outcome.checked if c.results["cost"][0] == "FAIL"] == []
+    assert any(c.code == 0 and c.results["audit"][0] == "ok" for c in outcome.checked)
+    last = Checked.of(where, str(outcome.run["metadata"]["name"]))
+    assert last.code == 0, last.results
+    assert last.results["audit"][0] == "ok"
 
 
 def test_each_task_is_on_the_branch_exactly_once(outcome: Outcome) -> None:
