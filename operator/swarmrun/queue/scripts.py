@@ -57,6 +57,8 @@ _BLOCK: Final = re.compile(r"\n\n(?=\S)")
 _DEFINED: Final = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'|\bwake\('([\w:]+)'\)")
+_NAMED_KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'\]")
+_COMPUTED: Final = ("wake", "ready:")
 #: How the changes of a script reach the store when it is done: by what keeps them meanwhile.
 _SAVES: Final = {"changed": "save_records()", "agents": "save_agents()", "noted": "save_events()"}
 
@@ -148,7 +150,11 @@ def source(name: str) -> Script:
     if "ready:" in mentioned:
         mentioned |= set(READY.values())
     keys = tuple(key for key in NAMES if key in mentioned)
-    table = ",".join(f"['{key}']=KEYS[{position}]" for position, key in enumerate(keys, start=1))
+    position = {key: at for at, key in enumerate(keys, start=1)}
+    # A key by its number costs nothing; the table is for those whose name a script computes.
+    code = _NAMED_KEY.sub(lambda match: f"KEYS[{position[match[1] or match[2]]}]", code)
+    computed = (f"['{key}']=KEYS[{at}]" for key, at in position.items() if key.startswith(_COMPUTED))
+    table = ",".join(computed)
     words = set(_WORD.findall(code))
     constants = "".join(f"local {key} = {value}\n" for key, value in _constants().items() if key in words)
     # With a first line of its own the server refuses a script at once where it could not write.

@@ -10,9 +10,9 @@ else
   c.state = 'cancelled'
   write_call(call, c)
   charge(c, -c.amount)
-  command('HINCRBY', K.ledger, 'calls', -1)
+  redis.call('HINCRBY', K.ledger, 'calls', -1)
   tally(c, 'calls', -1)
-  command('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
+  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
   tally(c, 'unknown', -1)
 end
 reconsider()

@@ -17,9 +17,9 @@ for _, at in ipairs(new) do
   end
 end
 
-command('HSET', K.run, 'plan_hash', ARGV[1], 'max_attempts', ARGV[2], 'rungs', ARGV[3])
-command('HINCRBY', K.run, 'total', #new)
-command('HINCRBY', K.run, 'open', #new)
+redis.call('HSET', K.run, 'plan_hash', ARGV[1], 'max_attempts', ARGV[2], 'rungs', ARGV[3])
+redis.call('HINCRBY', K.run, 'total', #new)
+redis.call('HINCRBY', K.run, 'open', #new)
 for _, at in ipairs(new) do create(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]) end
 local waiting = {}
 for _, at in ipairs(new) do
@@ -27,7 +27,7 @@ for _, at in ipairs(new) do
   for dependency in string.gmatch(ARGV[at + 5], '%S+') do
     if not among(FINAL, get(dependency, STATE)) then
       waits = waits + 1
-      local others = waiting[dependency] or {command('HGET', K.dependents, dependency) or nil}
+      local others = waiting[dependency] or {redis.call('HGET', K.dependents, dependency) or nil}
       others[#others + 1] = id
       waiting[dependency] = others
     end
@@ -35,7 +35,7 @@ for _, at in ipairs(new) do
   put(id, WAITS, int(waits))
 end
 for dependency, others in pairs(waiting) do
-  command('HSET', K.dependents, dependency, table.concat(others, ' '))
+  redis.call('HSET', K.dependents, dependency, table.concat(others, ' '))
 end
 
 for at = FIRST + n * FIELDS, #ARGV, 2 do has_landed(ARGV[at], ARGV[at + 1]) end

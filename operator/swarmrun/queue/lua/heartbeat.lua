@@ -1,6 +1,6 @@
 -- ARGV: id, token.
 local id, token = ARGV[1], ARGV[2]
 if not holds(id, token) then return 'STALE' end
-command('ZADD', K.leases, int(NOW + num(id, TTL) * 1000), id)
+redis.call('ZADD', K.leases, int(NOW + num(id, TTL) * 1000), id)
 seen(get(id, AGENT))
 return 'OK'

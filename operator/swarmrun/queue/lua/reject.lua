@@ -19,12 +19,12 @@ create(fix, ARGV[7], ARGV[8], ARGV[9], ARGV[10])
 put(fix, COST, cost or '')
 put(fix, FIX_OF, id)
 put(id, FIX, fix)
-command('HINCRBY', K.run, 'open', 1)
-if not before then command('HINCRBY', K.run, 'total', 1) end
-command('HSET', K.evidence, fix, command('HGET', K.evidence, id))
+redis.call('HINCRBY', K.run, 'open', 1)
+if not before then redis.call('HINCRBY', K.run, 'total', 1) end
+redis.call('HSET', K.evidence, fix, redis.call('HGET', K.evidence, id))
 put(fix, EVIDENCE, '1')
 if get(id, HINT) then
-  command('HSET', K.hints, fix, command('HGET', K.hints, id))
+  redis.call('HSET', K.hints, fix, redis.call('HGET', K.hints, id))
   put(fix, HINT, '1')
 end
 move(fix, 'ready')

@@ -6,9 +6,9 @@ if action == 'retry' then
   if among(FINAL, state) then return 'STALE' end
   if state ~= 'blocked' then return 'DUP' end
   drop(id, FAILURES, FINGERPRINT, FIX, EVIDENCE)
-  command('HDEL', K.evidence, id)
+  redis.call('HDEL', K.evidence, id)
   if hint ~= '' then
-    command('HSET', K.hints, id, hint)
+    redis.call('HSET', K.hints, id, hint)
     put(id, HINT, '1')
   end
   give_back(id)

@@ -1,4 +1,4 @@
 -- ARGV: state. Those who wait look again, whatever it is now.
-command('HSET', K.run, 'state', ARGV[1])
+redis.call('HSET', K.run, 'state', ARGV[1])
 wake_all()
 return 1

@@ -12,19 +12,19 @@ end
 if c.state == 'held' then
   close_hold(call, c, 'settled')
   charge(c, tonumber(ARGV[2]))
-  command('HINCRBY', K.ledger, 'calls', 1)
+  redis.call('HINCRBY', K.ledger, 'calls', 1)
   tally(c, 'calls', 1)
 else
   c.state = 'settled'
   write_call(call, c)
   charge(c, tonumber(ARGV[2]) - c.amount)
-  command('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
+  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))
   tally(c, 'unknown', -1)
 end
 local input, read, write, output = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-command('HINCRBY', K.ledger, 'tokens_in', int(input + write))
-command('HINCRBY', K.ledger, 'tokens_cached', int(read))
-command('HINCRBY', K.ledger, 'tokens_out', int(output))
+redis.call('HINCRBY', K.ledger, 'tokens_in', int(input + write))
+redis.call('HINCRBY', K.ledger, 'tokens_cached', int(read))
+redis.call('HINCRBY', K.ledger, 'tokens_out', int(output))
 tally(c, 'input_tokens', input)
 tally(c, 'cache_read_tokens', read)
 tally(c, 'cache_write_tokens', write)

@@ -3,14 +3,14 @@ local function row(id)
   local r = record(id)
   return {
     id, r[TOKEN], r[AGENT], r[ATTEMPT], r[TTL], r[SUBMITTED],
-    command('HGET', K.bodies, id), command('HGET', K.changes, id),
+    redis.call('HGET', K.bodies, id), redis.call('HGET', K.changes, id),
   }
 end
 
 local found = {}
-for _, id in ipairs(command('ZRANGE', K.submitted, 0, tonumber(ARGV[1]) - 1)) do
+for _, id in ipairs(redis.call('ZRANGE', K.submitted, 0, tonumber(ARGV[1]) - 1)) do
   local target = get(id, FIX_OF)
   found[#found + 1] = {row(id), target and row(target) or false}
 end
-if #found == 0 then command('DEL', K['wake:merge']) end
+if #found == 0 then redis.call('DEL', K['wake:merge']) end
 return found

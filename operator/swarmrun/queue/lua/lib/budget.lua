@@ -1,8 +1,8 @@
-local function ledger(field) return tonumber(command('HGET', K.ledger, field) or '0') end
+local function ledger(field) return tonumber(redis.call('HGET', K.ledger, field) or '0') end
 
 -- Repairs may use the whole limit, others what is not kept for repairs.
 local function fits(amount, tokens, fix)
-  local sums = command('HMGET', K.ledger, 'limit', 'fix_reserve', 'spent', 'reserved', 'max_tokens',
+  local sums = redis.call('HMGET', K.ledger, 'limit', 'fix_reserve', 'spent', 'reserved', 'max_tokens',
     'tokens_in', 'tokens_cached', 'tokens_out', 'tokens_unknown', 'reserved_tokens')
   local most = sums[5]
   for i, text in ipairs(sums) do sums[i] = tonumber(text or '0') end
@@ -14,19 +14,19 @@ end
 local REFUSED = {[true] = 'refused_fix', [false] = 'refused'}
 
 local function refusal(fix)
-  local amount, tokens = string.match(command('HGET', K.run, REFUSED[fix]) or '', '^(%d+) (%d+)$')
+  local amount, tokens = string.match(redis.call('HGET', K.run, REFUSED[fix]) or '', '^(%d+) (%d+)$')
   return tonumber(amount), tonumber(tokens)
 end
 
 local function refuse(amount, tokens, fix)
   local least, fewest = refusal(fix)
   local line = int(math.min(amount, least or amount)) .. ' ' .. int(math.min(tokens, fewest or tokens))
-  command('HSET', K.run, REFUSED[fix], line)
+  redis.call('HSET', K.run, REFUSED[fix], line)
 end
 
 -- Claims wait for more budget; let them look again.
 local function end_stop(fix)
-  if command('HDEL', K.run, REFUSED[fix]) == 1 then
+  if redis.call('HDEL', K.run, REFUSED[fix]) == 1 then
     wake_all()
   end
 end

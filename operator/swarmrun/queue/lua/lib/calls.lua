@@ -1,6 +1,6 @@
 -- A call's record is "<state> <amount> <tokens> <task type> <task id> <model>".
 local function read_call(call)
-  local record = command('HGET', K.calls, call)
+  local record = redis.call('HGET', K.calls, call)
   if not record then return nil end
   local state, amount, tokens, kind, id, model =
     string.match(record, '^(%S+) (%d+) (%d+) (%S+) (%S+) (.*)$')
@@ -11,47 +11,47 @@ end
 
 local function write_call(call, c)
   local record = table.concat({c.state, int(c.amount), int(c.tokens), c.kind, c.id, c.model}, ' ')
-  command('HSET', K.calls, call, record)
+  redis.call('HSET', K.calls, call, record)
 end
 
 local function tally(c, metric, amount)
   if amount ~= 0 then
-    command('HINCRBY', K.cost, metric .. '\t' .. c.kind .. '\t' .. c.model, int(amount))
+    redis.call('HINCRBY', K.cost, metric .. '\t' .. c.kind .. '\t' .. c.model, int(amount))
   end
 end
 
 local function charge(c, amount)
-  command('HINCRBY', K.ledger, 'spent', int(amount))
+  redis.call('HINCRBY', K.ledger, 'spent', int(amount))
   put(c.id, COST, int(num(c.id, COST) + amount))
   tally(c, 'cost_micro_usd', amount)
 end
 
 -- End a hold: free it, or charge it whole. Remembered calls are bounded.
 local function close_hold(call, c, state)
-  command('ZREM', K.holds, call)
-  command('HINCRBY', K.ledger, 'reserved', int(-c.amount))
-  command('HINCRBY', K.ledger, 'reserved_tokens', int(-c.tokens))
+  redis.call('ZREM', K.holds, call)
+  redis.call('HINCRBY', K.ledger, 'reserved', int(-c.amount))
+  redis.call('HINCRBY', K.ledger, 'reserved_tokens', int(-c.tokens))
   c.state = state
   write_call(call, c)
-  command('ZADD', K.settled, int(NOW), call)
-  local old = command('ZRANGE', K.settled, 0, -CALLS_REMEMBERED - 1)
+  redis.call('ZADD', K.settled, int(NOW), call)
+  local old = redis.call('ZRANGE', K.settled, 0, -CALLS_REMEMBERED - 1)
   for _, forgotten in ipairs(old) do
-    command('ZREM', K.settled, forgotten)
-    command('HDEL', K.calls, forgotten)
+    redis.call('ZREM', K.settled, forgotten)
+    redis.call('HDEL', K.calls, forgotten)
   end
 end
 
 local function charge_whole(call, c, state)
   close_hold(call, c, state)
   charge(c, c.amount)
-  command('HINCRBY', K.ledger, 'tokens_unknown', int(c.tokens))
-  command('HINCRBY', K.ledger, 'calls', 1)
+  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(c.tokens))
+  redis.call('HINCRBY', K.ledger, 'calls', 1)
   tally(c, 'calls', 1)
   tally(c, 'unknown', 1)
 end
 
 local function reap_holds(limit)
-  local expired = command('ZRANGEBYSCORE', K.holds, '-inf', int(NOW), 'LIMIT', 0, limit)
+  local expired = redis.call('ZRANGEBYSCORE', K.holds, '-inf', int(NOW), 'LIMIT', 0, limit)
   for _, call in ipairs(expired) do charge_whole(call, read_call(call), 'expired') end
   return #expired
 end

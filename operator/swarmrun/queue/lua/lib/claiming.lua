@@ -1,5 +1,5 @@
 local function empty(reason)
-  command('DEL', K.wake)
+  redis.call('DEL', K.wake)
   return {'EMPTY', reason}
 end
 
@@ -7,7 +7,7 @@ end
 local function best(pools)
   local id, score
   for pool in string.gmatch(pools, '%S+') do
-    local head = command('ZRANGE', K['ready:' .. pool], 0, 0, 'WITHSCORES')
+    local head = redis.call('ZRANGE', K['ready:' .. pool], 0, 0, 'WITHSCORES')
     if head[1] then
       local other = tonumber(head[2])
       if not id or other < score then id, score = head[1], other end
@@ -26,11 +26,11 @@ local function closed(facts)
 end
 
 local function lease(id, index, epoch, ttl)
-  local token = epoch .. '-' .. command('HINCRBY', K.run, 'counter', 1)
+  local token = epoch .. '-' .. redis.call('HINCRBY', K.run, 'counter', 1)
   local target = get(id, FIX_OF)
   local attempt = int(num(target or id, FAILURES) + 1)
   move(id, 'leased')
-  command('ZADD', K.leases, int(NOW + ttl * 1000), id)
+  redis.call('ZADD', K.leases, int(NOW + ttl * 1000), id)
   agent(index)[TASK] = id
   put(id, TOKEN, token)
   put(id, AGENT, index)
@@ -39,10 +39,10 @@ local function lease(id, index, epoch, ttl)
   put(id, CLAIMED, int(NOW))
   note('claimed', id, index)
   return {
-    'CLAIMED', id, token, index, attempt, command('HGET', K.bodies, id),
-    get(id, EVIDENCE) and command('HGET', K.evidence, id) or '',
-    target and command('HGET', K.changes, target) or '',
-    get(id, HINT) and command('HGET', K.hints, id) or '',
+    'CLAIMED', id, token, index, attempt, redis.call('HGET', K.bodies, id),
+    get(id, EVIDENCE) and redis.call('HGET', K.evidence, id) or '',
+    target and redis.call('HGET', K.changes, target) or '',
+    get(id, HINT) and redis.call('HGET', K.hints, id) or '',
   }
 end
 
@@ -51,7 +51,7 @@ end
 -- A server process unlike the one that `open` saw may know an older state, so that its counter would repeat tokens:
 -- nothing is claimed until the operator has raised the epoch.
 local function claim(pod, ttl, reaped, server, likely)
-  local facts = command('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation',
+  local facts = redis.call('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation',
     'refused', 'refused_fix', 'signal:provider')
   local epoch = facts[1]
   if not epoch or facts[6] ~= server then return {'EMPTY', 'paused'} end

@@ -4,7 +4,7 @@ local records, changed = {}, {}
 local function record(id)
   local r = records[id]
   if r == nil then
-    local line = command('HGET', K.tasks, id)
+    local line = redis.call('HGET', K.tasks, id)
     r = line and {string.match(line, RECORD)} or false
     records[id] = r
   end
@@ -30,7 +30,7 @@ local function drop(id, ...)
 end
 
 local function create(id, kind, title, priority, body)
-  command('HSET', K.bodies, id, body)
+  redis.call('HSET', K.bodies, id, body)
   local r = {}
   for field = 1, TITLE do r[field] = '' end
   r[STATE], r[TYPE], r[PRIORITY], r[TITLE] = 'pending', kind, priority, title
@@ -44,9 +44,9 @@ local function save_records()
     portion[#portion + 1] = id
     portion[#portion + 1] = table.concat(records[id], '\t')
     if #portion == 1000 then
-      command('HSET', K.tasks, unpack(portion))
+      redis.call('HSET', K.tasks, unpack(portion))
       portion = {}
     end
   end
-  if portion[1] then command('HSET', K.tasks, unpack(portion)) end
+  if portion[1] then redis.call('HSET', K.tasks, unpack(portion)) end
 end

@@ -5,7 +5,7 @@ local function submit(id, token, change_set, digest)
   if not holds(id, token) then return 'STALE' end
   seen(get(id, AGENT))
   move(id, 'submitted')
-  command('HSET', K.changes, id, change_set)
+  redis.call('HSET', K.changes, id, change_set)
   put(id, ACCEPTED, acceptance)
   note('submitted', id, get(id, AGENT))
   return 'OK'

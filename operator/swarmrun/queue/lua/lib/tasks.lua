@@ -5,7 +5,7 @@ local function note(verb, id, index) noted[#noted + 1] = verb .. '\t' .. (index 
 
 local function save_events()
   if not noted[1] then return end
-  command('XADD', K.events, 'MAXLEN', '~', EVENTS_LENGTH, '*', 'e', table.concat(noted, '\n'))
+  redis.call('XADD', K.events, 'MAXLEN', '~', EVENTS_LENGTH, '*', 'e', table.concat(noted, '\n'))
 end
 
 local function pool_of(id) return K['ready:' .. POOLS[get(id, TYPE)]] end
@@ -17,35 +17,35 @@ local function move(id, to)
     error('illegal move of ' .. id .. ' from ' .. tostring(from) .. ' to ' .. to)
   end
   if from == 'ready' then
-    command('ZREM', pool_of(id), id)
+    redis.call('ZREM', pool_of(id), id)
   elseif from == 'leased' then
-    command('ZREM', K.leases, id)
+    redis.call('ZREM', K.leases, id)
     local a = agent(get(id, AGENT))
     if a and a[TASK] == id then a[TASK] = '' end
   elseif from == 'submitted' then
-    command('ZREM', K.submitted, id)
+    redis.call('ZREM', K.submitted, id)
   end
   put(id, STATE, to)
   if to == 'ready' then
     drop(id, AGENT, CLAIMED, SUBMITTED)
     -- The most urgent has the lowest score; the type's rank decides among equals.
-    command('ZADD', pool_of(id), int(RANKS[get(id, TYPE)] - RANKS_APART * num(id, PRIORITY)), id)
+    redis.call('ZADD', pool_of(id), int(RANKS[get(id, TYPE)] - RANKS_APART * num(id, PRIORITY)), id)
     wake('wake')
   elseif to == 'submitted' then
     put(id, SUBMITTED, int(NOW))
-    command('ZADD', K.submitted, int(MICROS), id)
+    redis.call('ZADD', K.submitted, int(MICROS), id)
     -- The merger waits only while there is nothing, so only the first is news.
-    if command('ZCARD', K.submitted) == 1 then wake('wake:merge') end
+    if redis.call('ZCARD', K.submitted) == 1 then wake('wake:merge') end
   elseif among(FINAL, to) then
     put(id, FINISHED, int(NOW))
-    command('HINCRBY', K.run, 'open', -1)
+    redis.call('HINCRBY', K.run, 'open', -1)
   end
-  if among(KEEPS_CHANGES, from) and not among(KEEPS_CHANGES, to) then command('HDEL', K.changes, id) end
+  if among(KEEPS_CHANGES, from) and not among(KEEPS_CHANGES, to) then redis.call('HDEL', K.changes, id) end
 end
 
 -- Let those go on that waited for a task which has just become final.
 local function free_dependents(id)
-  for dependent in string.gmatch(command('HGET', K.dependents, id) or '', '%S+') do
+  for dependent in string.gmatch(redis.call('HGET', K.dependents, id) or '', '%S+') do
     local waits = num(dependent, WAITS) - 1
     put(dependent, WAITS, int(waits))
     if waits == 0 and get(dependent, STATE) == 'pending' then move(dependent, 'ready') end
@@ -69,7 +69,7 @@ local function give_back(id)
 end
 
 local function reap_leases(limit)
-  local expired = command('ZRANGEBYSCORE', K.leases, '-inf', int(NOW), 'LIMIT', 0, limit)
+  local expired = redis.call('ZRANGEBYSCORE', K.leases, '-inf', int(NOW), 'LIMIT', 0, limit)
   for _, id in ipairs(expired) do give_back(id) end
   return #expired
 end

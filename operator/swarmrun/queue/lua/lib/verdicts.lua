@@ -1,19 +1,19 @@
 -- Add evidence to a task; `counts` is '1' when it spends an attempt. Newest EVIDENCE_LENGTH are kept.
 local function strike(id, failure, counts)
   local lines = {}
-  for line in string.gmatch(command('HGET', K.evidence, id) or '', '[^\n]+') do
+  for line in string.gmatch(redis.call('HGET', K.evidence, id) or '', '[^\n]+') do
     lines[#lines + 1] = line
   end
   lines[#lines + 1] = failure
   local first = math.max(1, #lines - EVIDENCE_LENGTH + 1)
-  command('HSET', K.evidence, id, table.concat(lines, '\n', first))
+  redis.call('HSET', K.evidence, id, table.concat(lines, '\n', first))
   put(id, EVIDENCE, '1')
   if counts == '1' then put(id, FAILURES, int(num(id, FAILURES) + 1)) end
 end
 
 -- Whether a person must look: no attempt is left, or the top of the ladder has failed just as the try before it.
 local function exhausted(id, fingerprint)
-  local facts = command('HMGET', K.run, 'max_attempts', 'rungs')
+  local facts = redis.call('HMGET', K.run, 'max_attempts', 'rungs')
   local failures = num(id, FAILURES)
   if failures >= tonumber(facts[1] or '1') then return true end
   return failures >= tonumber(facts[2] or '1') and get(id, FINGERPRINT) == fingerprint
