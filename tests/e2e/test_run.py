@@ -9,10 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.faults import kill_pod
 from swarmdemo import install, objects, target, verify, watch
@@ -153,6 +155,38 @@ def test_the_report_is_kept_and_agrees_with_the_status(where: target.Target, out
     assert report["verdict"] == "Succeeded"
     assert "Swarm execution report" in data["report.md"]
     assert outcome.run["status"]["cost"]["spentUSD"] in data["report.md"]
+
+
+def test_status_metrics_command_line_and_report_say_the_same_cost(
+    where: target.Target, outcome: Outcome
+) -> None:
+    name, kubectl = str(outcome.run["metadata"]["name"]), where.tools.kubectl
+    spent = outcome.run["status"]["cost"]["spentUSD"]
+    shown = subprocess.run(
+        [PLUGIN, "status", name, "-n", NAMESPACE, "-o", "json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=where.tools.env,
+    )
+    reference = outcome.run["status"]["reportRef"]["name"]
+    report = kubectl("-n", NAMESPACE, "get", "configmap", reference, "-o", "json")
+    chosen = ("-l", "app.kubernetes.io/component=operator", "-o", "jsonpath={.items[0].metadata.name}")
+    pod = kubectl("-n", SYSTEM_NAMESPACE, "get", "pods", *chosen)
+    metrics = kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{pod}:9090/proxy/metrics")
+    [series] = [
+        sample
+        for family in text_string_to_metric_families(metrics)
+        if family.name == "swarmrun_budget_usd"
+        for sample in family.samples
+        if (sample.labels["run"], sample.labels["kind"]) == (name, "spent")
+    ]
+
+    assert Decimal(spent) > 0
+    assert json.loads(shown.stdout)["cost"]["spentUSD"] == spent
+    assert json.loads(json.loads(report)["data"]["report.json"])["cost"]["spentUSD"] == spent
+    assert round(Decimal(series.value), 6) == Decimal(spent)
 
 
 def test_the_built_project_passes_its_own_tests_outside_the_cluster(outcome: Outcome) -> None:
