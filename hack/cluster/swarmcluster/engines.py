@@ -76,7 +76,7 @@ def build_command(
         context: the build context.
         arguments: build arguments.
         mounts: files of this machine to show read-only during RUN (path here, path in the build); docker has
-            no such mounts and needs none, as its own configuration serves the registries.
+            no such mounts: what a mirror or a company's certificates need must be in its base image.
         environment: this process' environment, for the proxies.
     """
     proxies = {name: environment[name] for name in PROXIES if environment.get(name)}

@@ -30,6 +30,10 @@ OS_RELEASE = Path("/etc/os-release")
 SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 FORGET_APT_OPTIONS = '--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"'
 CERTIFICATES = Path("/etc/ssl/certs")
+MOUNTS_REMEDY = (
+    "\n  If pip, apt or npm did not reach their registries: docker cannot be shown this machine's settings "
+    "and certificates for them. Set CONTAINER_ENGINE=podman or buildah, or BASE_IMAGE to one that has them"
+)
 # Settings of apt that describe how to reach the archive, not where things are on this machine.
 APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
 # Settings of pip that describe how to reach the index; paths to local folders mean nothing inside a build.
@@ -141,8 +145,11 @@ def build_image(file: Path, tag: str, context: Path, arguments: Mapping[str, str
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=BUILD_SECONDS, check=False
         )
-    if done.returncode != 0:
-        raise CommandError(f"{engine} build of {file}: exit code {done.returncode}; its output is above")
+        if done.returncode != 0:
+            hint = MOUNTS_REMEDY if engine == "docker" and mounts else ""
+            raise CommandError(
+                f"{engine} build of {file}: exit code {done.returncode}; its output is above{hint}"
+            )
 
 
 @contextmanager
