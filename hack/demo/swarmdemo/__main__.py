@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from swarmcluster.errors import ClusterError
+from swarmcluster.errors import ClusterError, PreflightError, UsageError
 from swarmcluster.progress import say
 from swarmdemo import install, objects, target, verify, watch
 from swarmdemo.settings import ROOT, SYSTEM_NAMESPACE, Settings, bearable_agents
-from swarmdemo.shell import DemoError
+from swarmdemo.shell import CannotStartError, DemoError
 
 Result = TypeVar("Result")
 
@@ -62,9 +63,10 @@ def parse(argv: list[str] | None = None) -> Settings:
 def apply_run(where: target.Target, settings: Settings) -> str:
     """Apply the SwarmRun and return its name."""
     wanted = int(objects.example_run(settings)["spec"]["numAgents"])
-    agents = settings.agents or bearable_agents(wanted)
+    agents = settings.agents or bearable_agents(wanted, where.cpus)
     if agents != wanted:
-        say(f"the file asks for {wanted} agents; this machine bears {agents}, so the demo runs {agents}")
+        bearer = "this machine" if where.own else "the cluster"
+        say(f"the file asks for {wanted} agents; {bearer} bears {agents}, so the demo runs {agents}")
     manifest = objects.swarm_run(settings, agents)
     where.tools.apply(manifest)
     return str(manifest["metadata"]["name"])
@@ -78,6 +80,12 @@ def show_end(where: target.Target, settings: Settings, name: str) -> None:
         "-n", settings.namespace, "get", "configmap", f"{name}-report", "-o", r"jsonpath={.data.report\.md}"
     )
     say(report)
+
+
+def removal() -> str:
+    """Return the command that removes what the demo has made."""
+    given = os.environ.get("KUBECONFIG")
+    return f"KUBECONFIG={given} make demo-remove" if given else "make clean-cluster"
 
 
 def demo(settings: Settings) -> int:
@@ -103,7 +111,7 @@ def demo(settings: Settings) -> int:
     say(f"\nThe built repository: {project}")
     say(f"Look around:  export KUBECONFIG={where.tools.environment['KUBECONFIG']}")
     say(f"              kubectl -n {settings.namespace} get swr")
-    say("Remove it all:  make clean-cluster")
+    say(f"Remove it all:  {removal()}")
     return 0 if watch.condition(run, "Succeeded").get("status") == "True" else 1
 
 
@@ -116,13 +124,16 @@ def main() -> int:
         return 2
     try:
         return demo(settings)
+    except (CannotStartError, UsageError, PreflightError) as error:  # nothing was begun: nothing to look at
+        say(f"\n✗ {error}")
+        return 1
     except (DemoError, ClusterError, subprocess.SubprocessError) as error:
         say(f"\n✗ {error}")
         say(f"  look: kubectl -n {settings.namespace} get swr,pods")
         say(f"        kubectl -n {SYSTEM_NAMESPACE} logs deploy/swarmrun-operator")
         return 1
     except KeyboardInterrupt:
-        say("\nstopped; `make clean-cluster` removes what the demo started")
+        say(f"\nstopped; `{removal()}` removes what the demo started")
         return 130
 
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from swarmcluster import engines, images, node
-from swarmcluster.progress import say, step
+from swarmcluster.errors import CommandError
+from swarmcluster.progress import step
+from swarmcluster.shell import run
 from swarmcluster.state import Cluster
 from swarmdemo.settings import ROOT
 from swarmdemo.shell import DemoError
 
+COPY_SECONDS = 900
+_LOGIN = "log in with `{0} login HOST`; a registry without TLS must be named in {1}"
+_REGISTRIES = "/etc/containers/registries.conf ([[registry]] location = 'HOST:PORT', insecure = true)"
+PUSH_REMEDY = {
+    "docker": _LOGIN.format("docker", "/etc/docker/daemon.json (insecure-registries)"),
+    "podman": _LOGIN.format("podman", _REGISTRIES),
+    "buildah": _LOGIN.format("buildah", _REGISTRIES),
+}
 SOURCES = ("pyproject.toml", "README.md", "requirements", "operator", "agent_image")
 
 
@@ -55,9 +64,9 @@ class Built:
         return (self.operator, self.agent, self.demo, self.redis)
 
 
-def digest(image: Image) -> str:
-    """Hash an image's Dockerfile and sources; caches and compiled files do not count."""
-    total = hashlib.sha256((ROOT / image.file).read_bytes())
+def digest(image: Image, base: str = "") -> str:
+    """Hash an image's Dockerfile, sources and chosen base; caches and compiled files do not count."""
+    total = hashlib.sha256((ROOT / image.file).read_bytes() + base.encode())
     for source in image.sources:
         path = ROOT / source
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
@@ -68,14 +77,18 @@ def digest(image: Image) -> str:
 
 
 def build_all(registry: str, *, public_bases: bool) -> Built:
-    """Build what the engine lacks. Without public bases, Debian packages make the base.
+    """Build what the engine lacks, on the image that BASE_IMAGE names.
+
+    Without it: on public Python and Debian images, or on one made from Debian packages.
 
     Raises:
-        DemoError: no engine, or a build failed.
+        ClusterError: no engine, or a build failed.
     """
-    base = {} if public_bases else {"BASE_IMAGE": images.base()}
+    chosen = os.environ.get("BASE_IMAGE", "")
+    base = {"BASE_IMAGE": chosen} if chosen else {} if public_bases else {"BASE_IMAGE": images.base()}
     names = {
-        image.name: f"{registry}/{image.name}:{digest(image)}" for image in (OPERATOR, AGENT, DEMO, REDIS)
+        image.name: f"{registry}/{image.name}:{digest(image, chosen)}"
+        for image in (OPERATOR, AGENT, DEMO, REDIS)
     }
     _build_side_by_side([(OPERATOR, base), (REDIS, base), (AGENT, base)], names)
     _build(DEMO, names, {"AGENT_IMAGE": names[AGENT.name]})
@@ -114,44 +127,48 @@ def deliver_to_node(cluster: Cluster, built: Built) -> None:
             images.load(cluster, name)
 
 
-def deliver_elsewhere(context: str, built: Built) -> None:
-    """Bring the images to the user's own cluster: kind and k3d load them, others pull (IMAGE_REGISTRY)."""
-    if context.startswith("kind-"):
-        _load(
-            [shutil.which("kind") or "kind", "load", "docker-image", "--name", context.removeprefix("kind-")],
-            built,
-        )
-    elif context.startswith("k3d-"):
-        _load(
-            [shutil.which("k3d") or "k3d", "image", "import", "--cluster", context.removeprefix("k3d-")],
-            built,
-        )
-    elif os.environ.get("IMAGE_REGISTRY"):
-        engine = engines.find()
-        for name in built.all:
-            with step(f"push {name}"):
-                subprocess.run([engine, "push", name], check=True, timeout=900)
-    else:
-        raise DemoError(
-            f"the context {context!r} is neither kind nor k3d: set IMAGE_REGISTRY=host/path to a registry "
-            "that both this machine and the cluster reach, and run again"
-        )
+def deliver_elsewhere(loader: str | None, context: str, built: Built) -> None:
+    """Bring the images to the user's own cluster.
 
+    Args:
+        loader: kind or k3d, which copy archives into their nodes; None: it pulls what is pushed.
+        context: the kubeconfig's current context; with kind and k3d it names the cluster.
+        built: the images.
 
-def _load(command: list[str], built: Built) -> None:
+    Raises:
+        DemoError: one of them could not be copied or pushed.
+    """
+    engine = engines.find()
     for name in built.all:
-        with step(f"load {name}"):
-            subprocess.run([*command, name], check=True, timeout=900)
-    say("images are loaded")
+        if loader is None:
+            _push(engine, name)
+        else:
+            _load(engine, name, load_command(loader, context))
 
 
-def context_of(kubeconfig: Path) -> str:
-    """Name the kubeconfig's current context."""
-    done = subprocess.run(
-        ["kubectl", "--kubeconfig", str(kubeconfig), "config", "current-context"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return done.stdout.strip()
+def load_command(loader: str, context: str) -> list[str]:
+    """Return the command that copies an archive, its last word, into a cluster's nodes.
+
+    From an archive and not from an engine's storage: kind and k3d know docker's alone.
+    """
+    if loader == "kind":
+        return ["kind", "load", "image-archive", "--name", context.removeprefix("kind-")]
+    return ["k3d", "image", "import", "--cluster", context.removeprefix("k3d-")]
+
+
+def _load(engine: str, image: str, command: list[str]) -> None:
+    with step(f"load {image}"), tempfile.TemporaryDirectory(prefix="swarmrun-load-") as folder:
+        archive = Path(folder, "image.tar")
+        try:
+            run(engines.export_command(engine, image, archive), timeout=COPY_SECONDS)
+            run([*command, archive], timeout=COPY_SECONDS)
+        except CommandError as error:
+            raise DemoError(f"{image} could not be copied into the cluster: {error}") from error
+
+
+def _push(engine: str, image: str) -> None:
+    with step(f"push {image}"):
+        try:
+            run([engine, "push", image], timeout=COPY_SECONDS)
+        except CommandError as error:
+            raise DemoError(f"{image} could not be pushed: {error}\n{PUSH_REMEDY[engine]}") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from swarmdemo.settings import GIT_PORT, GIT_USER, MODEL_PORT, Settings
+from swarmdemo.settings import GIT_PORT, GIT_USER, LABEL, MODEL_PORT, Settings
 
 Json = dict[str, Any]
 
@@ -19,8 +19,8 @@ _RESTRICTED = {
 
 
 def namespace(name: str) -> Json:
-    """A namespace that admits restricted pods only."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    """A namespace that admits restricted pods only, marked as the demo's own."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", LABEL: "true"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 

@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[3]
 RELEASE = "swarmrun"
 SYSTEM_NAMESPACE = "swarmrun-system"
 CLUSTER_NAME = "demo"
+LABEL = "swarmrun.dev/demo"
+"""On every namespace that demo and tests make in a given cluster; no other is changed or deleted."""
 GIT_USER = "swarm"
 MODEL_PORT = 9000
 GIT_PORT = 8080

@@ -15,10 +15,19 @@ class DemoError(Exception):
     """The demo cannot go on; the message says what to do."""
 
 
-class Tools:
-    """kubectl and helm against one cluster."""
+class CannotStartError(DemoError):
+    """Nothing was begun; the message says what to do before the next try."""
 
-    def __init__(self, kubeconfig: Path, bin_dir: Path | None) -> None:
+
+class Tools:
+    """kubectl and helm against one cluster.
+
+    Args:
+        kubeconfig: a file, or the value of a KUBECONFIG, which may join several by ':'.
+        bin_dir: a folder that goes first on PATH.
+    """
+
+    def __init__(self, kubeconfig: Path | str, bin_dir: Path | None) -> None:
         path = os.environ["PATH"]
         self.environment = {
             **os.environ,
@@ -26,17 +35,12 @@ class Tools:
             "PATH": f"{bin_dir}:{path}" if bin_dir else path,
         }
 
-    def run(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        stdin: str | None = None,
-        timeout: float = 120,
-        check: bool = True,
-    ) -> str:
-        """Run one program and return its standard output."""
+    def attempt(
+        self, argv: Sequence[str | Path], *, stdin: str | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one program to its end, whatever its exit code."""
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 [str(a) for a in argv],
                 input=stdin,
                 capture_output=True,
@@ -51,6 +55,17 @@ class Tools:
             raise DemoError(
                 f"{argv[0]} {argv[1] if len(argv) > 1 else ''} did not end within {timeout:.0f} s"
             ) from None
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        stdin: str | None = None,
+        timeout: float = 120,
+        check: bool = True,
+    ) -> str:
+        """Run one program and return its standard output."""
+        done = self.attempt(argv, stdin=stdin, timeout=timeout)
         if check and done.returncode != 0:
             raise DemoError(
                 f"{' '.join(map(str, argv[:6]))}: exit code {done.returncode}\n{done.stderr[-2000:]}"

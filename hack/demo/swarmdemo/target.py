@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 from swarmcluster import api, build
+from swarmcluster.images import can_make_base
 from swarmcluster.progress import say
-from swarmdemo import images
-from swarmdemo.settings import Settings
+from swarmdemo import given, images
+from swarmdemo.settings import SYSTEM_NAMESPACE, Settings
 from swarmdemo.shell import Tools
 
 
@@ -21,20 +22,37 @@ class Target:
     tools: Tools
     images: images.Built
     own: bool
+    """A node of hack/cluster, which is removed as a whole."""
+    cpus: int | None = None
+    """CPUs of the cluster; None: it is this machine."""
+    volumes: bool = False
+    """The cluster makes volumes for claims."""
 
 
 def prepare(settings: Settings) -> Target:
-    """Have a cluster and the images, side by side."""
-    given = os.environ.get("KUBECONFIG")
-    return _given(Path(given)) if given else _own(settings)
+    """Have a cluster and the images, side by side.
+
+    Raises:
+        CannotStartError: KUBECONFIG names no cluster that the demo can run on.
+    """
+    value = os.environ.get("KUBECONFIG")
+    return _given(value, settings) if value else _own(settings)
 
 
-def _given(kubeconfig: Path) -> Target:
-    registry = os.environ.get("IMAGE_REGISTRY", "localhost")
-    built = images.build_all(registry, public_bases=True)
-    build.ensure_all(["helm"])
-    images.deliver_elsewhere(images.context_of(kubeconfig), built)
-    return Target(Tools(kubeconfig, build.path_dir()), built, own=False)
+def tools_for(kubeconfig: str) -> Tools:
+    """Return kubectl and helm for a given cluster; what this machine lacks of them is compiled."""
+    lacking = {"kubectl": "kubernetes", "helm": "helm"}
+    build.ensure_all([program for command, program in lacking.items() if shutil.which(command) is None])
+    return Tools(kubeconfig, build.path_dir())
+
+
+def _given(kubeconfig: str, settings: Settings) -> Target:
+    tools = tools_for(kubeconfig)
+    facts = given.check(kubeconfig, tools, (SYSTEM_NAMESPACE, settings.namespace))
+    say(f"the cluster of context {facts.context!r}, Kubernetes {facts.version[0]}.{facts.version[1]}")
+    built = images.build_all(facts.registry or "localhost", public_bases=not can_make_base())
+    images.deliver_elsewhere(given.loader(facts), facts.context, built)
+    return Target(tools, built, own=False, cpus=given.cpus(tools), volumes=given.has_volumes(tools))
 
 
 def _own(settings: Settings) -> Target:
