@@ -1,4 +1,7 @@
-"""One real node with the operator for all tests of this folder; each module has its own namespace."""
+"""One real node with the operator for all tests of this folder; each module has its own namespace.
+
+With KUBECONFIG it is that cluster. What the tests put there stays until `make demo-remove`.
+"""
 
 from __future__ import annotations
 
