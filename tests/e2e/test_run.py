@@ -168,7 +168,7 @@ def test_status_metrics_command_line_and_report_say_the_same_cost(
         text=True,
         timeout=60,
         check=True,
-        env=where.tools.env,
+        env=where.tools.environment,
     )
     reference = outcome.run["status"]["reportRef"]["name"]
     report = kubectl("-n", NAMESPACE, "get", "configmap", reference, "-o", "json")
