@@ -92,6 +92,10 @@ _WORK: Final[Words] = {
     "RepositoryReady": ("The merger can read the repository and may push to it.", ""),
     "NotContactedYet": ("The merger has not tried the repository yet.", ""),
     "WithinBudget": ("The budget bears the next calls.", ""),
+    "SoftThreshold": (
+        "A share of `modelPolicy.softThresholds` is spent or reserved; claims get the model of the message.",
+        "Nothing; or raise `spec.budget.maxCostUSD` to have the planned models back.",
+    ),
     "BudgetExhausted": (
         "A call was refused because what is left of the budget does not cover its worst case.",
         "Raise `spec.budget.maxCostUSD`, or `maxTokens` if the message says so. See the guide on budgets.",

@@ -18,7 +18,7 @@ from swarm_hub.health import ProviderHealth, ProviderRefused
 from swarm_hub.ledger import CallRefusedError, Hold, Ledger, Purchase
 from swarm_hub.metrics import HubMetrics
 from swarm_hub.pace import Pace, TooFastError
-from swarm_hub.prices import PriceBook, allowed_models
+from swarm_hub.prices import PriceBook
 from swarm_hub.queue_api import lease_of
 from swarm_hub.refusals import Refusals
 from swarm_hub.upstream import (
@@ -76,7 +76,7 @@ class ModelGateway:
         self._health, self._pace, self._refusals = health, pace, Refusals()
         self._metrics, self._types = metrics, types
         self._deadline = deadline_seconds
-        self._models = allowed_models(config.models)
+        self._models = frozenset(config.models.models())
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one model call in the run's dialect."""

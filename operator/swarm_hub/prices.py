@@ -8,15 +8,10 @@ from typing import Final
 
 from swarmrun.core.pricing import Price
 from swarmrun.prices import lookup_price, unpriced_models
-from swarmrun.runconfig import ModelPolicy, RunConfig
+from swarmrun.runconfig import RunConfig
 
 #: Prices change with a date; looking one up takes longer than all else of a call.
 _LASTS_SECONDS: Final = 10.0
-
-
-def allowed_models(policy: ModelPolicy) -> frozenset[str]:
-    """Every model that the run's policy names; calls of others are refused."""
-    return frozenset({policy.default, *policy.by_task_type.values(), *policy.escalation})
 
 
 class PriceBook:
@@ -40,9 +35,7 @@ class PriceBook:
 
     def missing(self) -> tuple[str, ...]:
         """Models of the run's policy without a price."""
-        return unpriced_models(
-            sorted(allowed_models(self._config.models)), self._config.provider, at=self._at()
-        )
+        return unpriced_models(self._config.models.models(), self._config.provider, at=self._at())
 
     def _at(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)

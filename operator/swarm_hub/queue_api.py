@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import ValidationError
 
+from swarm_hub.background import STORE_ERRORS
 from swarm_hub.claims import Claims
 from swarm_hub.dialects import dialect_for
 from swarm_hub.wire import error_response, json_response, parse, problems_of, read_body
@@ -66,17 +67,23 @@ class QueueApi:
         answer = await self._claims.next(wanted.pod, wanted.wait_seconds)
         if not isinstance(answer, Claimed):
             return json_response(ClaimResponse(empty=answer, dialect=self._dialect.name))
-        model = self._config.models.model_for(answer.task.type, answer.lease.attempt)
-        response = json_response(ClaimResponse(claimed=answer, model=model, dialect=self._dialect.name))
         try:
+            model = await self._model_for(answer)
+            response = json_response(ClaimResponse(claimed=answer, model=model, dialect=self._dialect.name))
             if request.transport is None or request.transport.is_closing():
                 raise ConnectionResetError
             await response.prepare(request)
             await response.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
-            self._claims.give_back(answer.lease, "the agent went away before its claim arrived")
+        except (asyncio.CancelledError, *STORE_ERRORS):  # a ConnectionError is an OSError
+            self._claims.give_back(answer.lease, "the claim did not reach its agent")
             raise
         return response
+
+    async def _model_for(self, claimed: Claimed) -> str:
+        """Ask the ledger only where the policy depends on it."""
+        policy = self._config.models
+        totals = await self._queue.totals() if policy.soft_thresholds else None
+        return policy.model_for(claimed.task.type, claimed.lease.attempt, totals)
 
     async def heartbeat(self, request: web.Request) -> web.Response:
         """Prolong a lease."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarm_operator.conditions import Fact
+from swarm_operator.manifests.config import models_of
 from swarm_operator.names import child
 from swarm_operator.reasons import Reason
 from swarm_operator.troubles import Trouble, troubles
@@ -126,12 +127,17 @@ def suspended_fact(*, suspended: bool) -> Fact:
     return Fact(ConditionType.SUSPENDED, "False", Reason.NOT_SUSPENDED)
 
 
-def _budget(snapshot: Snapshot) -> Fact:
+def _budget(view: View, snapshot: Snapshot) -> Fact:
     if snapshot.out_of_budget:
         message = f"The limit of {format_usd(snapshot.totals.limit_micro_usd)} US dollars is reached"
         if snapshot.totals.max_tokens is not None:
             message += f", or that of {snapshot.totals.max_tokens} tokens"
         return Fact(ConditionType.BUDGET_AVAILABLE, "False", Reason.BUDGET_EXHAUSTED, message)
+    if (reached := models_of(view.spec).threshold(snapshot.totals)) is not None:
+        message = (
+            f"{reached.percent} % of the limit is spent or reserved; tasks claimed now use {reached.model}"
+        )
+        return Fact(ConditionType.BUDGET_AVAILABLE, "True", Reason.SOFT_THRESHOLD, message)
     return Fact(ConditionType.BUDGET_AVAILABLE, "True", Reason.WITHIN_BUDGET)
 
 
@@ -168,7 +174,7 @@ def assess(view: View, snapshot: Snapshot) -> Assessment:
         queue_fact(view),
         _signal_fact(snapshot.signals.get("repository"), ConditionType.REPOSITORY_READY),
         agents,
-        _budget(snapshot),
+        _budget(view, snapshot),
         suspended_fact(suspended=view.spec.suspend),
         Fact(ConditionType.READY, "True" if ready_state else "False", *why),
         Fact(

@@ -26,11 +26,6 @@ _COVERAGE: Final = re.compile(
 _WHOLE: Final = 100.0
 
 
-def models_in_use(policy: ModelPolicy) -> list[str]:
-    """List every model that the run may call."""
-    return list(dict.fromkeys([policy.default, *policy.by_task_type.values(), *policy.escalation]))
-
-
 class PlanBuilder:
     """The builder behind the planner."""
 
@@ -56,7 +51,7 @@ class PlanBuilder:
         profile = load(parsed.profile)
         provider, policy = provider_of(spec), models_of(spec)
         at = datetime.fromtimestamp(self._clock(), UTC)
-        if missing := unpriced_models(models_in_use(policy), provider, at=at):
+        if missing := unpriced_models(policy.models(), provider, at=at):
             raise Stalled(
                 "PriceUnknown",
                 f"no price is known for {', '.join(missing)}; declare it under spec.provider.prices "

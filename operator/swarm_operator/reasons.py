@@ -36,6 +36,7 @@ class Reason(StrEnum):
     REPOSITORY_OPENED = "RepositoryReady"
     REPOSITORY_UNKNOWN = "NotContactedYet"
     WITHIN_BUDGET = "WithinBudget"
+    SOFT_THRESHOLD = "SoftThreshold"
     BUDGET_EXHAUSTED = "BudgetExhausted"
     TASKS_BLOCKED = "TasksBlocked"
     SUSPENDED = "Suspended"

@@ -43,6 +43,14 @@ def _audit(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
     return [Notice("Normal", "InvariantsHold", new.message)] if new.status == "True" else []
 
 
+def _crossed(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
+    """Tell that a soft threshold, or the next one, is reached; the message names it and its model."""
+    old, new = (find(s.conditions, ConditionType.BUDGET_AVAILABLE) for s in (before, after))
+    if new is None or new.reason != Reason.SOFT_THRESHOLD or (old and old.message == new.message):
+        return []
+    return [Notice("Normal", new.reason, new.message)]
+
+
 def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
     """Compare two statuses and tell what people should hear."""
     out: list[Notice] = []
@@ -65,7 +73,7 @@ def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
         turned = new and new.status == "False" and (old is None or old.status == "True")
         if new and turned:
             out.append(Notice("Warning", new.reason, new.message))
-    out += _audit(before, after)
+    out += _audit(before, after) + _crossed(before, after)
     if after.escalations > before.escalations:
         count = after.escalations
         out.append(Notice("Warning", "EscalationOpened", f"{count} tasks need a person: kubectl get swe"))

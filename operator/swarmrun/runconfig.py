@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from swarmrun.core.task import LEAST_RUNGS, ChangeSet, Failure, Frozen, TaskType
-from swarmrun.queue.port import Claimed, Empty
+from swarmrun.queue.port import Claimed, Empty, Totals
 
 CONFIG_PATH = Path("/etc/swarmrun/run.json")
 
@@ -38,22 +38,44 @@ class ProviderConfig(Frozen):
     prices: tuple[PriceOverride, ...] = ()
 
 
+class SoftThreshold(Frozen):
+    """From `percent` of the limit on, spent and reserved together, `model` does the work."""
+
+    percent: int
+    model: str
+
+
 class ModelPolicy(Frozen):
     """Which model does what: per type, else the default.
 
     The ladder: the first attempt as planned, the second with more context, each later one with the next
-    stronger model of `escalation`; then a person.
+    stronger model of `escalation`; then a person. A soft threshold replaces what is planned, not the ladder's
+    stronger models.
     """
 
     default: str
     by_task_type: dict[TaskType, str] = Field(default_factory=dict)
     escalation: tuple[str, ...] = ()
+    #: By increasing percent.
+    soft_thresholds: tuple[SoftThreshold, ...] = ()
 
-    def model_for(self, task_type: TaskType, attempt: int) -> str:
-        """Choose the model of one attempt (1-based)."""
+    def models(self) -> tuple[str, ...]:
+        """Return every model that the run may call, each once; all of them need a price."""
+        cheaper = (t.model for t in self.soft_thresholds)
+        return tuple(dict.fromkeys([self.default, *self.by_task_type.values(), *self.escalation, *cheaper]))
+
+    def threshold(self, totals: Totals) -> SoftThreshold | None:
+        """Return the highest soft threshold that the ledger has reached."""
+        committed, limit = totals.spent_micro_usd + totals.reserved_micro_usd, totals.limit_micro_usd
+        reached = [t for t in self.soft_thresholds if committed * 100 >= limit * t.percent > 0]
+        return reached[-1] if reached else None
+
+    def model_for(self, task_type: TaskType, attempt: int, totals: Totals | None = None) -> str:
+        """Choose the model of one attempt (1-based); without the ledger's sums, as if nothing were spent."""
         if attempt > LEAST_RUNGS and self.escalation:
             return self.escalation[min(attempt - LEAST_RUNGS, len(self.escalation)) - 1]
-        return self.by_task_type.get(task_type, self.default)
+        reached = None if totals is None else self.threshold(totals)
+        return reached.model if reached else self.by_task_type.get(task_type, self.default)
 
 
 class GateOverrides(Frozen):

@@ -7,7 +7,7 @@ import pytest
 from hub_support import Provider, RunningHub, running_hub, tasks
 from swarmrun.core.task import Task, TaskType
 from swarmrun.queue.port import EmptyReason, RunState
-from swarmrun.runconfig import ClaimResponse, ModelPolicy
+from swarmrun.runconfig import ClaimResponse, ModelPolicy, SoftThreshold
 
 LEASE = {"task_id": "t", "token": "1-1"}
 CHANGE = {"base": "", "edits": [{"path": "src/a.ts", "content": "x"}]}
@@ -198,3 +198,40 @@ async def test_many_waiting_agents_are_all_served_and_make_few_claims(hub: Runni
     answers = await asyncio.wait_for(asyncio.gather(*waiting), 20)
     assert {answer.claimed.task.id for answer in answers if answer.claimed} == {task.id for task in late}
     assert hub.queue.claims <= before + 3 * 200
+
+
+async def test_once_a_soft_threshold_is_reached_claims_name_the_cheaper_model(provider: Provider) -> None:
+    policy = ModelPolicy(
+        default="gpt-4-turbo",
+        escalation=("gpt-5",),
+        soft_thresholds=(SoftThreshold(percent=50, model="gpt-4o-mini"),),
+    )
+    # One call of 1300 micro-dollars beside its worst case: more than half of the limit, and less.
+    async with running_hub(provider, models=policy, limit_micro_usd=2600) as hub:
+        first = await claim(hub)
+        assert first.claimed
+        assert first.model == "gpt-4-turbo"
+        lease = first.claimed.lease
+        await hub.queue.reserve(
+            "c1", lease, worst_micro_usd=1300, worst_tokens=1, model=first.model, ttl_seconds=60
+        )
+        assert (await claim(hub, pod="pod-1")).model == "gpt-4o-mini"
+        await hub.queue.cancel_reservation("c1")
+        assert (await claim(hub, pod="pod-2")).model == "gpt-4-turbo"
+
+
+async def test_a_claim_whose_model_cannot_be_told_is_given_back(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = ModelPolicy(
+        default="gpt-4-turbo", soft_thresholds=(SoftThreshold(percent=50, model="gpt-4o-mini"),)
+    )
+    async with running_hub(provider, models=policy) as hub:
+
+        async def away() -> None:
+            raise ConnectionError
+
+        monkeypatch.setattr(hub.queue, "totals", away, raising=False)
+        status, body = await post(hub, "/v1/claim", {"pod": "pod-0", "wait_seconds": 0})
+        assert (status, body["error"]["code"]) == (503, "store_unavailable")
+        assert await asyncio.wait_for(hub.queue.released.get(), 10) == "task-0"

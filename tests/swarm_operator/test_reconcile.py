@@ -632,3 +632,22 @@ def test_an_unchanged_run_is_planned_once() -> None:
     for _ in range(3):
         decide(observe(started_run(), queue=queue_of(snapshot())), NOW, shared)
     assert builder.built == 1
+
+
+def test_a_soft_threshold_is_told_once_and_is_no_lack_of_budget() -> None:
+    policy = {"softThresholds": [{"percent": 50, "model": "cheap"}, {"percent": 80, "model": "cheapest"}]}
+    body, told = started_run(spec={"modelPolicy": policy}), []
+    for spent in (2_400_000, 2_500_000, 2_600_000, 4_000_000, 1_000_000):
+        totals = Totals(limit_micro_usd=5_000_000, fix_reserve_micro_usd=500_000, spent_micro_usd=spent)
+        before = observe(body).run.status
+        decision = look(body, queue=queue_of(snapshot(totals=totals)), children=working_children())
+        after = status_of(decision)
+        told += [n.note for n in notices(before, after) if n.reason == "SoftThreshold"]
+        assert condition(decision, ConditionType.BUDGET_AVAILABLE).status == "True"
+        assert after.phase is Phase.RUNNING
+        body["status"] = after.model_dump(mode="json", by_alias=True)
+    assert told == [
+        "50 % of the limit is spent or reserved; tasks claimed now use cheap",
+        "80 % of the limit is spent or reserved; tasks claimed now use cheapest",
+    ]
+    assert condition(decision, ConditionType.BUDGET_AVAILABLE).reason == "WithinBudget"

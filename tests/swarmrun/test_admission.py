@@ -107,6 +107,21 @@ BAD: dict[str, tuple[Json, str, str]] = {
     "no agents": (changed(numAgents=0), "spec.numAgents", "greater than or equal to 1"),
     "a hundred thousand agents": (changed(numAgents=100_000), "spec.numAgents", "less than or equal to 500"),
     "a model with a space": (changed(model="gpt 4"), "spec.model", "must be a model name"),
+    "soft thresholds out of order": (
+        changed(modelPolicy__softThresholds=[{"percent": 80, "model": "a"}, {"percent": 50, "model": "b"}]),
+        "spec.modelPolicy.softThresholds",
+        "must have percents that increase",
+    ),
+    "a soft threshold twice": (
+        changed(modelPolicy__softThresholds=[{"percent": 50, "model": "a"}, {"percent": 50, "model": "b"}]),
+        "spec.modelPolicy.softThresholds",
+        "must have percents that increase",
+    ),
+    "a soft threshold at the limit": (
+        changed(modelPolicy__softThresholds=[{"percent": 100, "model": "a"}]),
+        "spec.modelPolicy.softThresholds[0].percent",
+        "less than or equal to 99",
+    ),
     "a provider that is not known": (
         changed(provider__type="Acme"),
         "spec.provider.type",

@@ -7,7 +7,14 @@ from decimal import Decimal
 from swarm_operator.manifests.build import PORT_API, PORT_SANDBOX, Blueprint, Json, metadata
 from swarm_operator.names import child
 from swarmrun.core.api import Price, SwarmRunSpec
-from swarmrun.runconfig import GateOverrides, ModelPolicy, PriceOverride, ProviderConfig, RunConfig
+from swarmrun.runconfig import (
+    GateOverrides,
+    ModelPolicy,
+    PriceOverride,
+    ProviderConfig,
+    RunConfig,
+    SoftThreshold,
+)
 
 
 def _price(price: Price) -> PriceOverride:
@@ -39,6 +46,10 @@ def models_of(spec: SwarmRunSpec) -> ModelPolicy:
         default=spec.model,
         by_task_type=dict(policy.by_task_type) if policy else {},
         escalation=tuple(policy.escalation) if policy else (),
+        soft_thresholds=tuple(
+            SoftThreshold(percent=t.percent, model=t.model)
+            for t in (policy.soft_thresholds if policy else ())
+        ),
     )
 
 

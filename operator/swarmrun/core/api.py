@@ -270,6 +270,25 @@ class Budget(Spec):
     """
 
 
+class SoftThreshold(Spec):
+    """From which part of the budget on a cheaper model does the work."""
+
+    percent: int = Field(ge=1, le=99)
+    """Share of maxCostUSD, spent and reserved together, in percent."""
+    model: ModelName
+    """Model of the tasks that are claimed from then on."""
+
+
+_INCREASING: Final = "must have percents that increase from entry to entry"
+
+
+def _increasing(thresholds: list[SoftThreshold]) -> list[SoftThreshold]:
+    percents = [t.percent for t in thresholds]
+    if percents != sorted(set(percents)):
+        raise ValueError(f"{_INCREASING} (found {percents})")
+    return thresholds
+
+
 class ModelPolicy(Spec):
     """Which model does which work."""
 
@@ -278,6 +297,19 @@ class ModelPolicy(Spec):
     escalation: list[ModelName] = Field(default=[], max_length=5)
     """Stronger models for later attempts. The second attempt has more context, the third uses the first entry, and so
     on; a failure that repeats itself at the last entry is a person's turn.
+    """
+    soft_thresholds: Annotated[list[SoftThreshold], AfterValidator(_increasing)] = Field(
+        default=[],
+        max_length=5,
+        json_schema_extra=with_rules(
+            rule(
+                "self.map(t, t.percent).isSorted() && self.all(t, self.exists_one(u, u.percent == t.percent))",
+                _INCREASING,
+            )
+        ),
+    )
+    """Cheaper models for when the budget runs low. The entry with the highest percent reached takes the place
+    of spec.model and byTaskType; escalation stays as it is.
     """
 
 
