@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -10,7 +11,9 @@ from contract.swarm import TTL, change, claimed, delivered, landed, opened, stat
 from contract.worlds import World
 from swarmrun.core.errors import Invalid
 from swarmrun.core.task import Failure, FailureKind, Reply, Specialization, TaskState, TaskType
-from swarmrun.queue.port import Claimed, Empty, EmptyReason, RunState, Signal
+from swarmrun.queue import rules
+from swarmrun.queue.port import Claimed, Empty, EmptyReason, ReserveOutcome, RunState, Signal
+from swarmrun.queue.rules import QueueFull
 
 DATABASE, TESTS, DOCS = TaskType.IMPLEMENT_DATABASE, TaskType.WRITE_TESTS, TaskType.WRITE_DOCS
 
@@ -122,6 +125,15 @@ async def test_a_heartbeat_saves_a_lease_that_nobody_has_reaped(world: World) ->
     await world.expire_lease("a")
     assert await world.work.heartbeat(lease) is Reply.OK
     assert await world.admin.reap() == 0
+
+
+async def test_a_lease_lasts_as_long_as_was_asked_for_and_so_does_its_heartbeat(world: World) -> None:
+    await opened(world, task("a"))
+    lease = (await claimed(world)).lease
+    assert TTL - 30 < await world.lease_left("a") <= TTL
+    await world.expire_lease("a")
+    assert await world.work.heartbeat(lease) is Reply.OK
+    assert TTL - 30 < await world.lease_left("a") <= TTL
 
 
 async def test_a_stale_holder_changes_nothing(world: World) -> None:
@@ -244,6 +256,24 @@ async def test_pods_get_the_lowest_free_index_and_lose_it_when_gone(world: World
     assert (await world.work.register("pod-b")).agent == "agent-3"
 
 
+async def test_an_agent_that_beats_keeps_its_index(world: World) -> None:
+    await opened(world, task("a"))
+    lease = (await claimed(world)).lease
+    await world.forget_agent(0)
+    assert await world.work.heartbeat(lease) is Reply.OK
+    assert (await world.work.register("pod-b")).agent == "agent-1"
+
+
+async def test_there_is_an_end_to_the_number_of_agents(world: World) -> None:
+    await opened(world)
+    await asyncio.gather(*(world.work.register(f"pod-{number}") for number in range(rules.MAX_AGENTS)))
+    with pytest.raises(QueueFull, match=f"all {rules.MAX_AGENTS} agent indexes"):
+        await world.work.register("pod-late")
+    with pytest.raises(QueueFull, match=f"all {rules.MAX_AGENTS} agent indexes"):
+        await world.work.claim("pod-late", ttl_seconds=TTL)
+    assert (await world.work.register("pod-7")).agent != ""
+
+
 async def test_agents_are_accounted_for(world: World) -> None:
     await opened(world, task("a"), task("b", TESTS))
     await delivered(world)
@@ -266,6 +296,54 @@ async def test_a_waiting_agent_wakes_when_work_appears(world: World) -> None:
     await landed(world)
     await asyncio.wait_for(waiter, 5)
     assert (await claimed(world, "pod-b")).task.id == "b"
+
+
+async def go_on(world: World) -> None:
+    await world.admin.set_state(RunState.ACTIVE)
+
+
+async def provider_is_back(world: World) -> None:
+    await world.work.signal("provider", Signal(ok=True, reason="Ok"))
+
+
+async def branch_is_known(world: World) -> None:
+    assert await world.merge.mark_landed({}, epoch=2) is Reply.OK
+
+
+async def more_money(world: World) -> None:
+    await world.admin.set_limit(2_000)
+
+
+async def stopped(world: World, end: Callable[[World], Awaitable[None]]) -> EmptyReason:
+    """Give a run with work a reason to hand out none, which `end` takes away."""
+    await opened(world, task("a"), task("b"))
+    if end is go_on:
+        await world.admin.set_state(RunState.PAUSED)
+        return EmptyReason.PAUSED
+    if end is branch_is_known:
+        await world.admin.open(2)
+        return EmptyReason.PAUSED
+    if end is provider_is_back:
+        await world.work.signal("provider", Signal(ok=False, reason="InvalidKey"))
+        return EmptyReason.PROVIDER
+    lease = (await claimed(world)).lease
+    refused = await world.work.reserve("c", lease, worst_micro_usd=1_001, model="m", ttl_seconds=TTL)
+    assert refused is ReserveOutcome.BUDGET
+    return EmptyReason.BUDGET
+
+
+@pytest.mark.parametrize("end", [go_on, provider_is_back, branch_is_known, more_money])
+async def test_a_waiting_agent_wakes_when_a_stop_ends(
+    world: World, end: Callable[[World], Awaitable[None]]
+) -> None:
+    why = await stopped(world, end)
+    assert await reason(world, "pod-b") is why
+    waiter = asyncio.create_task(world.work.wait("pod-b", timeout_seconds=30))
+    await world.work.wait("pod-c", timeout_seconds=0.05)
+    assert not waiter.done()
+    await end(world)
+    await asyncio.wait_for(waiter, 5)
+    assert (await claimed(world, "pod-b")).task.id in {"a", "b"}
 
 
 async def test_the_merger_wakes_when_a_change_set_arrives(world: World) -> None:

@@ -63,6 +63,20 @@ async def test_an_expired_hold_is_spent_and_a_late_report_corrects_it(world: Wor
     assert money(await world.work.totals()) == (10, 0)
 
 
+async def test_a_hold_lasts_as_long_as_was_asked_for_and_is_renewed_until_it_is_charged(world: World) -> None:
+    lease = await with_lease(world, 100)
+    await reserve(world, "c1", lease, 60)
+    assert TTL - 30 < await world.hold_left("c1") <= TTL
+    await world.expire_hold("c1")
+    assert await world.work.renew_reservation("c1", ttl_seconds=TTL) is Reply.OK
+    assert TTL - 30 < await world.hold_left("c1") <= TTL
+    assert await world.admin.reap() == 0
+    await world.expire_hold("c1")
+    assert await world.admin.reap() == 1
+    assert await world.work.renew_reservation("c1", ttl_seconds=TTL) is Reply.STALE
+    assert money(await world.work.totals()) == (60, 0)
+
+
 async def test_a_call_that_never_left_costs_nothing(world: World) -> None:
     lease = await with_lease(world, 100)
     await reserve(world, "c1", lease, 60)

@@ -20,7 +20,9 @@ from contract.swarm import (
 from contract.worlds import World
 from swarmrun.core.errors import Invalid
 from swarmrun.core.task import Reply, TaskState, TaskType
+from swarmrun.queue import rules
 from swarmrun.queue.port import Empty, EmptyReason, RunState, Signal, TestTotals
+from swarmrun.queue.rules import QueueClosed
 
 TESTS = TaskType.WRITE_TESTS
 
@@ -32,6 +34,11 @@ async def test_planning_twice_adds_nothing(world: World) -> None:
     assert await world.admin.enqueue([task("b", TESTS, "a"), task("a")], **add) == 0  # type: ignore[arg-type]  # same
     snapshot = await world.admin.snapshot()
     assert (snapshot.plan_hash, [one.id for one in snapshot.tasks]) == ("h2", ["a", "b"])
+
+
+async def test_the_largest_plan_is_added_in_one_piece(world: World) -> None:
+    await opened(world, *(task(f"t{number}") for number in range(rules.MAX_TASKS)))
+    assert len((await world.admin.snapshot()).tasks) == rules.MAX_TASKS
 
 
 async def test_order_within_a_batch_does_not_matter(world: World) -> None:
@@ -152,6 +159,8 @@ async def test_a_purged_run_is_gone_and_stays_gone(world: World) -> None:
     assert await world.work.heartbeat(lease) is Reply.STALE
     assert await world.work.settle("c1", None) is Reply.STALE
     assert await world.work.claim("pod-a", ttl_seconds=60) == Empty(reason=EmptyReason.PAUSED)
+    with pytest.raises(QueueClosed):
+        await world.work.register("pod-a")
     await world.work.signal("provider", Signal(ok=True, reason="Ok"))
     await world.merge.signal("gates", Signal(ok=True, reason="Ok"))
     await world.merge.record_tests(TestTotals(total=1))

@@ -1,4 +1,4 @@
-"""The two backends behind one `World`, in which a lease can be made old without waiting."""
+"""The two backends behind one `World`, whose deadlines can be read, and made old without waiting."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class World(Protocol):
 
     async def expire_hold(self, call_id: str) -> None: ...
 
+    async def lease_left(self, task_id: str) -> float: ...
+
+    async def hold_left(self, call_id: str) -> float: ...
+
     async def forget_agent(self, index: int) -> None: ...
 
     async def outwait_merger(self) -> None: ...
@@ -50,6 +54,12 @@ class MemoryWorld:
 
     async def expire_hold(self, call_id: str) -> None:
         self.queue._ledger.calls[call_id].deadline = self.now - 1
+
+    async def lease_left(self, task_id: str) -> float:
+        return self.queue._state.tasks[task_id].deadline - self.now
+
+    async def hold_left(self, call_id: str) -> float:
+        return self.queue._ledger.calls[call_id].deadline - self.now
 
     async def forget_agent(self, index: int) -> None:
         for agent in self.queue._state.agents.values():
@@ -85,6 +95,19 @@ class RedisWorld:
 
     async def expire_hold(self, call_id: str) -> None:
         await self.root.zadd(self._key("holds"), {call_id: 1}, xx=True)
+
+    async def lease_left(self, task_id: str) -> float:
+        return await self._left("leases", task_id)
+
+    async def hold_left(self, call_id: str) -> float:
+        return await self._left("holds", call_id)
+
+    async def _left(self, name: str, member: str) -> float:
+        """Seconds until a deadline."""
+        deadline = await self.root.zscore(self._key(name), member)
+        assert deadline is not None
+        whole, micro = await self.root.time()
+        return float(deadline) / 1000 - (whole + micro / 1e6)
 
     async def forget_agent(self, index: int) -> None:
         line = str(await self.root.hget(self._key("agents"), str(index)))
