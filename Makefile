@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 SOURCES := operator agent_image hack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-small demo-remove test test-long check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-queue bench-hub model stale-workers bench-peers
+.PHONY: help setup demo demo-small demo-remove test test-long check lint types contracts crds lock unit controlplane e2e images chart clean-cluster clean bench-run bench-queue bench-hub model mutate-queue stale-workers bench-peers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-peers: setup ## Speed of other Python queues on Redis, no-op jobs in one w
 
 model: setup ## Check the queue's protocol in every state with Spin, and that it fails with a part taken out
 	@$(PY) -m hack.model
+
+mutate-queue: setup ## Take promises out of the queue's scripts, one at a time: tests must notice each
+	@nice $(PY) -m hack.mutants $(MUTATE_FLAGS)
 
 chaos-queue: setup ## Kill loops of queue and ledger on a real Redis; CHAOS_FLAGS="--help" tells how to scale
 	@$(PY) -m swarmchaos $(CHAOS_FLAGS)

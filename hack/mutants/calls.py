@@ -1,0 +1,223 @@
+"""Mutants of what a call holds, and what it comes to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hack.mutants.mutant import Mutant
+
+CALLS: Final = (
+    # Holds.
+    Mutant(
+        "reservation-repeated",
+        "reserve",
+        "if redis.call('HEXISTS', K.calls, call) == 1 then return 'duplicate' end",
+        "",
+        "a call is held once",
+    ),
+    Mutant(
+        "stale-worker-spends",
+        "reserve",
+        "if not holds(id, token) then return 'stale' end",
+        "if get(id, STATE) ~= 'leased' then return 'stale' end",
+        "only who holds the lease may spend",
+    ),
+    Mutant(
+        "expired-worker-spends",
+        "reserve",
+        "if tonumber(redis.call('ZSCORE', K.leases, id)) <= NOW then return 'stale' end",
+        "",
+        "past its deadline nobody begins to spend",
+    ),
+    Mutant(
+        "reserve-deadline-flipped",
+        "reserve",
+        "if tonumber(redis.call('ZSCORE', K.leases, id)) <= NOW then",
+        "if tonumber(redis.call('ZSCORE', K.leases, id)) > NOW then",
+        "before its deadline a worker may spend",
+    ),
+    Mutant(
+        "paused-run-spends",
+        "reserve",
+        "if run('state') ~= 'active' then return 'paused' end",
+        "",
+        "a paused run spends nothing",
+    ),
+    Mutant(
+        "hold-not-counted",
+        "reserve",
+        "redis.call('HINCRBY', K.ledger, 'reserved', int(worst))",
+        "",
+        "a reservation holds its worst case",
+    ),
+    Mutant(
+        "hold-without-end",
+        "reserve",
+        "redis.call('ZADD', K.holds, int(NOW + tonumber(ARGV[6])), call)",
+        "",
+        "a hold ends by itself",
+    ),
+    Mutant(
+        "hold-ends-at-once",
+        "reserve",
+        "int(NOW + tonumber(ARGV[6])), call)",
+        "int(NOW), call)",
+        "a hold lasts as long as was asked for",
+    ),
+    Mutant(
+        "expired-hold-prolonged",
+        "renew",
+        "if not c or c.state ~= 'held' then",
+        "if not c then",
+        "a hold that was charged is not held again",
+    ),
+    Mutant(
+        "renewal-without-effect",
+        "renew",
+        "redis.call('ZADD', K.holds, int(NOW + tonumber(ARGV[2])), ARGV[1])",
+        "",
+        "a renewed hold is not charged at its old deadline",
+    ),
+    Mutant(
+        "holds-not-reaped",
+        "reap",
+        "return leases + reap_holds(limit - leases)",
+        "return leases",
+        "an expired hold is charged",
+    ),
+    Mutant(
+        "expired-hold-refunded",
+        "lib/calls",
+        "charge_whole(call, read_call(call), 'expired')",
+        "close_hold(call, read_call(call), 'expired')",
+        "a frozen caller may still spend: an expired hold is spent, not free",
+    ),
+    # Settlements.
+    Mutant(
+        "settled-twice",
+        "settle",
+        "if c.state ~= 'held' and not (c.state == 'expired' and ARGV[2]) then return 'DUP' end",
+        "",
+        "a call is charged once",
+    ),
+    Mutant(
+        "late-report-refused",
+        "settle",
+        "if c.state ~= 'held' and not (c.state == 'expired' and ARGV[2]) then return 'DUP' end",
+        "if c.state ~= 'held' then return 'DUP' end",
+        "a late report corrects what an expired hold was charged",
+    ),
+    Mutant(
+        "late-report-charged-on-top",
+        "settle",
+        "charge(c, tonumber(ARGV[2]) - c.amount)",
+        "charge(c, tonumber(ARGV[2]))",
+        "a late report replaces what an expired hold was charged",
+    ),
+    Mutant(
+        "late-report-keeps-unknown-tokens",
+        "settle",
+        "  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))\n",
+        "",
+        "tokens that become known are unknown no longer",
+    ),
+    Mutant(
+        "late-report-stays-unknown",
+        "settle",
+        "  tally(c, 'unknown', -1)\n",
+        "",
+        "the report's figures equal the ledger's",
+    ),
+    Mutant(
+        "cache-writes-free",
+        "settle",
+        "int(input + write)",
+        "int(input)",
+        "tokens written to a cache count",
+    ),
+    Mutant(
+        "unknown-usage-free",
+        "settle",
+        "charge_whole(call, c, 'settled')",
+        "close_hold(call, c, 'settled')",
+        "a call without usage is charged whole",
+    ),
+    Mutant(
+        "hold-not-closed",
+        "lib/calls",
+        "redis.call('HINCRBY', K.ledger, 'reserved', int(-c.amount))",
+        "",
+        "a settlement frees its hold",
+    ),
+    Mutant(
+        "tokens-not-freed",
+        "lib/calls",
+        "redis.call('HINCRBY', K.ledger, 'reserved_tokens', int(-c.tokens))",
+        "",
+        "a settlement frees the held tokens",
+    ),
+    Mutant(
+        "settled-call-still-held",
+        "lib/calls",
+        "redis.call('ZREM', K.holds, call)",
+        "",
+        "a settled call is not charged again at its hold's end",
+    ),
+    Mutant(
+        "calls-remembered-for-ever",
+        "lib/calls",
+        "    redis.call('HDEL', K.calls, forgotten)\n",
+        "",
+        "remembered calls are bounded",
+    ),
+    Mutant(
+        "task-not-charged",
+        "lib/calls",
+        "  put(c.id, COST, int(num(c.id, COST) + amount))\n",
+        "",
+        "the tasks' costs add up to what was spent",
+    ),
+    Mutant(
+        "cost-not-broken-down",
+        "lib/calls",
+        "  tally(c, 'cost_micro_usd', amount)\n",
+        "",
+        "the report's figures equal the ledger's",
+    ),
+    # Cancelled calls.
+    Mutant(
+        "settled-call-cancelled",
+        "cancel",
+        "if c.state == 'settled' then return 'STALE' end",
+        "",
+        "a settled call is not refunded",
+    ),
+    Mutant(
+        "cancelled-twice",
+        "cancel",
+        "if c.state == 'cancelled' then return 'DUP' end",
+        "",
+        "a cancelled call is refunded once",
+    ),
+    Mutant(
+        "expired-call-not-refunded",
+        "cancel",
+        "  charge(c, -c.amount)\n",
+        "",
+        "a call that never left costs nothing, however late that is known",
+    ),
+    Mutant(
+        "expired-call-keeps-its-tokens",
+        "cancel",
+        "  redis.call('HINCRBY', K.ledger, 'tokens_unknown', int(-c.tokens))\n",
+        "",
+        "a call that never left uses no tokens",
+    ),
+    Mutant(
+        "cancelled-call-still-counts",
+        "cancel",
+        "  redis.call('HINCRBY', K.ledger, 'calls', -1)\n",
+        "",
+        "a call that never left is not counted",
+    ),
+)

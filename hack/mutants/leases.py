@@ -1,0 +1,223 @@
+"""Mutants of what leases tasks, fences them and takes them back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hack.mutants.mutant import Mutant
+
+LEASES: Final = (
+    # Who holds a lease.
+    Mutant(
+        "token-not-compared",
+        "lib/tasks",
+        "get(id, STATE) == 'leased' and get(id, TOKEN) == token",
+        "get(id, STATE) == 'leased'",
+        "only the last claimer of a task may end its lease",
+    ),
+    Mutant(
+        "lease-state-not-looked-at",
+        "lib/tasks",
+        "get(id, STATE) == 'leased' and get(id, TOKEN) == token",
+        "get(id, TOKEN) == token",
+        "a lease that has ended is worth nothing, whatever its token",
+    ),
+    Mutant(
+        "token-without-epoch",
+        "lib/claiming",
+        "epoch .. '-' .. redis.call",
+        "'1-' .. redis.call",
+        "a token from before a loss of the store never fits one given out after it",
+    ),
+    Mutant(
+        "counter-stands-still",
+        "lib/claiming",
+        "redis.call('HINCRBY', K.run, 'counter', 1)",
+        "redis.call('HINCRBY', K.run, 'counter', 0)",
+        "no two claims get the same token",
+    ),
+    Mutant(
+        "restarted-server-trusted",
+        "lib/claiming",
+        "if not epoch or facts[6] ~= server then",
+        "if not epoch then",
+        "nothing is claimed from a server that may know an older state",
+    ),
+    Mutant(
+        "epoch-may-fall",
+        "open",
+        "if tonumber(ARGV[1]) < before then return 0 end",
+        "",
+        "the fence only rises",
+    ),
+    Mutant(
+        "branch-not-asked",
+        "lib/claiming",
+        "if tonumber(unreported or '0') > NOW then return 'paused' end",
+        "",
+        "in a rebuilt queue claims wait for what the branch knows",
+    ),
+    Mutant(
+        "branch-asked-by-nobody",
+        "open",
+        "redis.call('HSET', K.run, 'unreported', int(NOW + LANDED_WAIT_MS))",
+        "",
+        "a risen epoch asks the merger what has landed",
+    ),
+    Mutant(
+        "first-epoch-waits",
+        "open",
+        "> math.max(before, 1) then",
+        "> before then",
+        "a new run waits for nobody",
+    ),
+    # Submitting, failing, releasing.
+    Mutant(
+        "resubmission-forgotten",
+        "lib/submitting",
+        "if get(id, ACCEPTED) == acceptance then return 'DUP' end",
+        "",
+        "a repeated submit is answered DUP, so that a lost reply loses no work",
+    ),
+    Mutant(
+        "any-resubmission-is-the-same",
+        "lib/submitting",
+        "token .. ' ' .. digest",
+        "token .. ' '",
+        "another change set under a used token is STALE, not taken for the accepted one",
+    ),
+    Mutant(
+        "submit-by-anybody",
+        "lib/submitting",
+        "if not holds(id, token) then return 'STALE' end",
+        "if get(id, STATE) ~= 'leased' then return 'STALE' end",
+        "a stale worker's change set never replaces the good one",
+    ),
+    Mutant(
+        "failure-repeated",
+        "fail",
+        "if did(id, 'fail', token) then return 'DUP' end",
+        "",
+        "a repeated failure is answered DUP",
+    ),
+    Mutant(
+        "failure-by-anybody",
+        "fail",
+        "if not holds(id, token) then return 'STALE' end",
+        "if get(id, STATE) ~= 'leased' then return 'STALE' end",
+        "a stale worker's failure spends nobody's attempt",
+    ),
+    Mutant(
+        "release-repeated",
+        "release",
+        "if did(id, 'release', token) then return 'DUP' end",
+        "",
+        "a repeated release is answered DUP",
+    ),
+    Mutant(
+        "what-was-done-not-told-apart",
+        "lib/tasks",
+        "return get(id, DONE) == what .. ' ' .. token end",
+        "return string.sub(get(id, DONE) or '', -#token - 1) == ' ' .. token end",
+        "DUP is said only of the very call that was carried out",
+    ),
+    Mutant(
+        "release-by-anybody",
+        "release",
+        "if not holds(id, token) then return 'STALE' end",
+        "if get(id, STATE) ~= 'leased' then return 'STALE' end",
+        "a stale worker takes nobody's lease away",
+    ),
+    Mutant(
+        "heartbeat-by-anybody",
+        "heartbeat",
+        "if not holds(id, token) then return 'STALE' end",
+        "if get(id, STATE) ~= 'leased' then return 'STALE' end",
+        "a stale worker prolongs nobody's lease, and learns that it is stale",
+    ),
+    Mutant(
+        "heartbeat-without-effect",
+        "heartbeat",
+        "redis.call('ZADD', K.leases, int(NOW + num(id, TTL) * 1000), id)",
+        "",
+        "a heartbeat prolongs the lease",
+    ),
+    Mutant(
+        "heartbeat-of-seconds",
+        "heartbeat",
+        "NOW + num(id, TTL) * 1000",
+        "NOW + num(id, TTL)",
+        "a heartbeat prolongs the lease by its whole length",
+    ),
+    Mutant(
+        "heartbeat-not-seen",
+        "heartbeat",
+        "seen(get(id, AGENT))",
+        "",
+        "an agent at work keeps its index",
+    ),
+    # Leases and their end.
+    Mutant(
+        "lease-never-ends",
+        "lib/claiming",
+        "redis.call('ZADD', K.leases, int(NOW + ttl * 1000), id)",
+        "redis.call('ZADD', K.leases, '+inf', id)",
+        "a lease ends by itself",
+    ),
+    Mutant(
+        "lease-of-milliseconds",
+        "lib/claiming",
+        "int(NOW + ttl * 1000)",
+        "int(NOW + ttl)",
+        "a lease lasts as long as was asked for",
+    ),
+    Mutant(
+        "lease-not-in-its-set",
+        "lib/claiming",
+        "redis.call('ZADD', K.leases, int(NOW + ttl * 1000), id)",
+        "",
+        "no task is ever in no queue",
+    ),
+    Mutant(
+        "lease-left-behind",
+        "lib/tasks",
+        "    redis.call('ZREM', K.leases, id)\n",
+        "",
+        "a submitted task is no longer leased, so that no reaper gives it out again",
+    ),
+    Mutant(
+        "live-leases-reaped",
+        "lib/tasks",
+        "redis.call('ZRANGEBYSCORE', K.leases, '-inf', int(NOW)",
+        "redis.call('ZRANGEBYSCORE', K.leases, '-inf', '+inf'",
+        "only what has expired is taken back",
+    ),
+    Mutant(
+        "deadline-compared-the-wrong-way",
+        "lib/tasks",
+        "redis.call('ZRANGEBYSCORE', K.leases, '-inf', int(NOW)",
+        "redis.call('ZRANGEBYSCORE', K.leases, int(NOW), '+inf'",
+        "what has expired is taken back",
+    ),
+    Mutant(
+        "reaper-without-limit",
+        "lib/tasks",
+        "redis.call('ZRANGEBYSCORE', K.leases, '-inf', int(NOW), 'LIMIT', 0, limit)",
+        "redis.call('ZRANGEBYSCORE', K.leases, '-inf', int(NOW))",
+        "every loop is bounded",
+    ),
+    Mutant(
+        "claims-reap-nothing",
+        "lib/claiming",
+        "  reap_leases(reaped)\n",
+        "",
+        "expired work goes on while the operator is away",
+    ),
+    Mutant(
+        "last-claim-kept",
+        "lib/claiming",
+        "if held ~= '' then give_back(held) end",
+        "",
+        "a pod that claims again gives back what a lost answer had given it",
+    ),
+)
