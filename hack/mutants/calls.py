@@ -220,4 +220,18 @@ CALLS: Final = (
         "",
         "a call that never left is not counted",
     ),
+    Mutant(
+        "cancelled-call-still-broken-down",
+        "cancel",
+        "  tally(c, 'calls', -1)\n",
+        "",
+        "the report's figures equal the ledger's",
+    ),
+    Mutant(
+        "cancelled-call-stays-unknown",
+        "cancel",
+        "  tally(c, 'unknown', -1)\n",
+        "",
+        "the report's figures equal the ledger's",
+    ),
 )

@@ -94,6 +94,13 @@ LEASES: Final = (
         "a stale worker's change set never replaces the good one",
     ),
     Mutant(
+        "claim-hides-a-stale-submit",
+        "submit_and_claim",
+        "return {reply, claim(",
+        "return {'OK', claim(",
+        "a stale submit is answered STALE, though a claim follows it",
+    ),
+    Mutant(
         "failure-repeated",
         "fail",
         "if did(id, 'fail', token) then return 'DUP' end",

@@ -291,6 +291,13 @@ MERGING: Final = (
         "what is on the branch is not done again",
     ),
     Mutant(
+        "ended-work-lands-again",
+        "lib/tasks",
+        "if not state or among(FINAL, state) then return end",
+        "if not state then return end",
+        "what the branch tells of ended work changes nothing",
+    ),
+    Mutant(
         "landed-work-leaves-its-repair",
         "lib/tasks",
         "  if state == 'fixing' then move(get(id, FIX), 'skipped') end\n  if not among",
@@ -325,6 +332,20 @@ MERGING: Final = (
         "drop(id, FAILURES, FINGERPRINT, FIX, EVIDENCE)",
         "drop(id, FAILURES, FIX, EVIDENCE)",
         "after a person's answer the ladder starts at its foot",
+    ),
+    Mutant(
+        "repair-answered-by-a-person",
+        "resolve",
+        "if not state or get(id, FIX_OF) then return 'STALE' end",
+        "if not state then return 'STALE' end",
+        "a person answers for the target, not for its repair",
+    ),
+    Mutant(
+        "ended-task-retried",
+        "resolve",
+        "if among(FINAL, state) then return 'STALE' end",
+        "",
+        "a person learns that an answer came too late",
     ),
     Mutant(
         "skipped-task-holds-others-back",

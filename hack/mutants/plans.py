@@ -215,6 +215,13 @@ PLANS: Final = (
         "the merger wakes when a change set arrives",
     ),
     Mutant(
+        "one-agent-woken",
+        "lib/wake",
+        "for _ = 1, WAKE_LENGTH do",
+        "for _ = 1, 1 do",
+        "all who wait wake when a run goes on",
+    ),
+    Mutant(
         "hints-without-bound",
         "lib/wake",
         "redis.call('LTRIM', K[list], -WAKE_LENGTH, -1)",

@@ -64,6 +64,11 @@ async def test_hints_for_agents_are_capped_and_gone_when_there_is_nothing(run: R
     assert await run.client.llen(run.keys["wake"]) == 0
 
 
+async def test_a_run_that_goes_on_has_a_hint_for_everybody_who_waits(run: Run) -> None:
+    await opened(run)
+    assert await run.client.llen(run.keys["wake"]) == WAKE_LENGTH
+
+
 async def test_hints_for_the_merger_are_gone_when_there_is_nothing(run: Run) -> None:
     await opened(run, task("a"))
     await run.work.submit((await claimed(run)).lease, change())

@@ -238,6 +238,26 @@ async def test_failures_that_differ_use_every_attempt(world: World) -> None:
         assert await state(world, "a") is then
 
 
+async def test_an_agent_lost_in_between_does_not_hide_that_a_failure_repeats(world: World) -> None:
+    await opened(world, task("a"), attempts=9)
+    failure = Failure(kind=FailureKind.CHECK, message="missing import")
+    gone = Failure(kind=FailureKind.INFRASTRUCTURE, message="pod evicted")
+    for one in (failure, gone, failure):
+        await world.work.fail((await claimed(world)).lease, one)
+    assert await state(world, "a") is TaskState.BLOCKED
+
+
+async def test_after_a_persons_answer_a_failure_is_the_first_of_its_kind(world: World) -> None:
+    await opened(world)
+    await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=9, landed={}, rungs=1)
+    failure = Failure(kind=FailureKind.CHECK, message="the same")
+    for _ in range(2):
+        for then in (TaskState.READY, TaskState.BLOCKED):
+            await world.work.fail((await claimed(world)).lease, failure)
+            assert await state(world, "a") is then
+        assert await world.admin.resolve("a", "retry") is Reply.OK
+
+
 async def test_a_stronger_model_is_tried_before_a_person(world: World) -> None:
     await opened(world)
     await world.admin.enqueue([task("a")], plan_hash="h", max_attempts=9, landed={}, rungs=3)

@@ -125,6 +125,16 @@ async def test_a_refusal_ends_when_a_settlement_frees_enough(world: World) -> No
     assert not (await world.work.totals()).exhausted
 
 
+async def test_a_stop_ends_when_the_cheapest_of_the_refused_fits(world: World) -> None:
+    lease = await with_lease(world, 100)
+    await reserve(world, "c1", lease, 80)
+    for call, worst in (("c2", 90), ("c3", 50), ("c4", 95)):
+        assert await reserve(world, call, lease, worst) is ReserveOutcome.BUDGET
+    await world.work.settle("c1", Usage(cost_micro_usd=50))
+    assert not (await world.work.totals()).exhausted
+    assert await reserve(world, "c3", lease, 50) is ReserveOutcome.RESERVED
+
+
 async def test_the_limit_never_falls_below_what_is_committed(world: World) -> None:
     lease = await with_lease(world, 100)
     await reserve(world, "c1", lease, 70)
@@ -165,6 +175,20 @@ async def test_costs_are_broken_down_by_model_and_type(world: World) -> None:
     [line] = await world.work.cost_breakdown()
     assert (line.model, line.task_type, line.calls, line.unknown) == ("big model", "implement_endpoint", 2, 1)
     assert (line.cost_micro_usd, line.input_tokens) == (25, 4)
+
+
+async def test_the_breakdown_follows_what_becomes_known_late(world: World) -> None:
+    lease = await with_lease(world, 100)
+    for call in ("late", "free", "lost"):
+        await reserve(world, call, lease, 30)
+        await world.expire_hold(call)
+    assert await world.admin.reap() == 3
+    await world.work.settle("late", Usage(cost_micro_usd=20, input_tokens=4))
+    await world.work.cancel_reservation("free")
+    assert isinstance(world.work, MemoryQueue | RedisQueue)
+    [line] = await world.work.cost_breakdown()
+    assert (line.calls, line.unknown, line.cost_micro_usd, line.input_tokens) == (2, 1, 50, 4)
+    assert (await world.work.totals()).calls == 2
 
 
 async def ask(world: World, call: str, lease: Lease, tokens: int) -> ReserveOutcome:
@@ -260,6 +284,21 @@ async def test_a_refused_repair_stops_everything(world: World) -> None:
     assert await world.work.claim("pod-c", ttl_seconds=TTL) == Empty(reason=EmptyReason.BUDGET)
     await world.admin.set_limit(101, fix_reserve_micro_usd=30)
     assert (await claimed(world, "pod-c")).lease.task_id == "fix.a"
+
+
+async def test_a_repair_s_second_life_keeps_what_the_first_has_cost(world: World) -> None:
+    await opened(world, task("a"), attempts=2)
+    for life in range(2):
+        await delivered(world)
+        await world.merge.reject(await waiting(world), RED, fix_for("a"))
+        repair = (await claimed(world)).lease
+        assert await reserve(world, f"c{life}", repair, 10) is ReserveOutcome.RESERVED
+        assert await world.work.settle(f"c{life}", Usage(cost_micro_usd=7)) is Reply.OK
+        await world.work.fail(repair, RED)
+        assert await world.admin.resolve("a", "retry") is Reply.OK
+    assert (await view(world, "fix.a")).cost_micro_usd == 14
+    assert money(await world.work.totals()) == (14, 0)
+    assert await world.admin.audit() == ()
 
 
 async def test_without_a_repair_to_do_the_reserve_stops_the_run_until_one_appears(world: World) -> None:

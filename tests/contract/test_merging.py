@@ -145,6 +145,22 @@ async def test_a_skipped_target_takes_its_repair_along(world: World) -> None:
     assert await world.work.submit(lease, change()) is Reply.STALE
 
 
+async def test_a_person_answers_for_the_target_and_not_for_its_repair(world: World) -> None:
+    await opened(world, task("a"))
+    await red(world)
+    replies = [await world.admin.resolve("fix.a", action) for action in ("retry", "skip")]
+    assert replies == [Reply.STALE] * 2
+    assert [await state(world, one) for one in ("a", "fix.a")] == [TaskState.FIXING, TaskState.READY]
+
+
+async def test_an_answer_about_landed_work_comes_too_late(world: World) -> None:
+    await opened(world, task("a"))
+    await delivered(world)
+    await landed(world)
+    replies = [await world.admin.resolve("a", action) for action in ("retry", "skip")]
+    assert replies == [Reply.STALE] * 2
+
+
 async def test_without_a_repair_the_task_goes_back_with_the_evidence(world: World) -> None:
     await opened(world, task("a"), attempts=2)
     await delivered(world)

@@ -129,6 +129,16 @@ async def test_what_landed_is_completed_whatever_the_store_believes(world: World
     assert await world.work.submit(lease, change()) is Reply.STALE
 
 
+async def test_what_the_branch_tells_of_ended_work_changes_nothing(world: World) -> None:
+    await opened(world, task("a"), task("b"))
+    await delivered(world)
+    await landed(world)
+    assert await world.admin.resolve("b", "skip") is Reply.OK
+    before = await view(world, "a"), await view(world, "b")
+    await world.admin.enqueue([], plan_hash="h", max_attempts=3, landed={"a": "other", "b": "other"})
+    assert (await view(world, "a"), await view(world, "b")) == before
+
+
 async def test_the_epoch_only_rises(world: World) -> None:
     await world.admin.open(3)
     await world.admin.open(2)
