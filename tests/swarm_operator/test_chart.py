@@ -1,14 +1,19 @@
-"""What the chart hands to the operator for a Redis of one's own."""
+"""What the chart hands to the operator for a Redis of one's own, and whose Secrets a run may name."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
+from conftest import ControlPlane
+from operator_support import run_body
 from swarm_operator.settings import Settings
 from swarmcluster import build
 
@@ -44,6 +49,13 @@ def operator_pod(**values: str) -> dict[str, Any]:
     documents = [d for d in yaml.safe_load_all(rendered.stdout) if d]
     (pod,) = [d["spec"]["template"]["spec"] for d in documents if d["kind"] == "Deployment"]
     return dict(pod)
+
+
+def redis_script() -> str:
+    documents = [d for d in yaml.safe_load_all(render().stdout) if d]
+    (pod,) = [d["spec"]["template"]["spec"] for d in documents if d["kind"] == "StatefulSet"]
+    (script,) = pod["containers"][0]["args"]
+    return str(script)
 
 
 def environment(pod: dict[str, Any]) -> dict[str, str]:
@@ -84,3 +96,62 @@ def test_a_wrong_url_stops_the_installation(url: str) -> None:
     refused = render(**{**EXTERNAL, "redis.external.url": url})
     assert refused.returncode != 0
     assert "redis.external.url" in refused.stderr or "/redis/external/url" in refused.stderr
+
+
+@pytest.mark.timeout(60)
+def test_the_chart_s_redis_ends_in_order_when_its_pod_is_deleted(tmp_path: Path) -> None:
+    """As the first process of its container a shell would ignore SIGTERM and Redis be killed 30 s later."""
+    conf, socket = tmp_path / "redis.conf", tmp_path / "s"
+    conf.write_text(f"port 0\nunixsocket {socket}\ndir {tmp_path}\nappendonly yes\n")
+    script = redis_script().replace("/etc/redis/redis.conf", str(conf))
+    environment = {**os.environ, "REDIS_PASSWORD": "p$w"}
+    with subprocess.Popen(
+        ["sh", "-ec", script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        assert server.stdout is not None
+        assert any("ready to accept connections" in line.lower() for line in server.stdout)
+        with redis.Redis(unix_socket_path=str(socket), password="p$w") as client:
+            assert client.info("server")["process_id"] == server.pid
+        server.terminate()
+        assert server.wait(timeout=20) == 0
+
+
+def test_who_may_not_get_a_secret_may_not_spend_with_it(control_plane: ControlPlane) -> None:
+    rendered = render()
+    rules = yaml.safe_dump_all(
+        d for d in yaml.safe_load_all(rendered.stdout) if d and d["kind"].startswith("ValidatingAdmission")
+    )
+    assert control_plane.kubectl("apply", "-f", "-", stdin=rules).returncode == 0
+    for name, verb, resource in (("runs", "create", "swarmruns.swarmrun.dev"), ("one", "get", "secrets")):
+        only = ["--resource-name=known"] if verb == "get" else []
+        control_plane.kubectl("create", "role", name, f"--verb={verb}", f"--resource={resource}", *only)
+        control_plane.kubectl("create", "rolebinding", name, f"--role={name}", "--user=dev")
+
+    def attempt(provider: str, fallback: str) -> str:
+        run = run_body(
+            spec={
+                "provider": {
+                    "type": "OpenAI",
+                    "credentialsSecretRef": {"name": provider},
+                    "fallback": {"type": "OpenAI", "credentialsSecretRef": {"name": fallback}},
+                },
+                "repository": {"url": "https://git.example.com/x.git"},
+            }
+        )
+        document = {
+            "apiVersion": "swarmrun.dev/v1alpha1",
+            "kind": "SwarmRun",
+            "metadata": {"name": "todo"},
+            "spec": run["spec"],
+        }
+        argv = ("create", "--as=dev", "--dry-run=server", "-f", "-")
+        return control_plane.kubectl(*argv, stdin=json.dumps(document)).stderr
+
+    try:
+        # A new policy holds after a moment.
+        tries = (attempt("known", "foreign") for _ in range(100))
+        assert any("spec.provider.fallback.credentialsSecretRef.name: must be a Secret" in t for t in tries)
+        assert "spec.provider.credentialsSecretRef.name: must be" in attempt("foreign", "known")
+        assert attempt("known", "known") == ""
+    finally:
+        control_plane.kubectl("delete", "-f", "-", stdin=rules)
