@@ -59,6 +59,16 @@ _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'|\bwake\('([\w:]+)'\)")
 _NAMED_KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'\]")
 _COMPUTED: Final = ("wake", "ready:")
+#: An error of one row is the answer to that row alone.
+_ROWS: Final = """
+local answers, width = {}, tonumber(ARGV[1])
+for first = 2, #ARGV, width do
+  local row = {}
+  for i = 1, width do row[i] = ARGV[first + i - 1] end
+  local ok, answer = pcall(transition, row)
+  if not ok and type(answer) ~= 'table' then answer = redis.error_reply(tostring(answer)) end
+  answers[#answers + 1] = answer
+end"""
 #: How the changes of a script reach the store when it is done: by what keeps them meanwhile.
 _SAVES: Final = {"changed": "save_records()", "agents": "save_agents()", "noted": "save_events()"}
 
@@ -140,12 +150,16 @@ def _reached(body: str) -> list[tuple[frozenset[str], str]]:
 
 @cache
 def source(name: str) -> Script:
-    """Assemble a script: its keys, the constants that occur, blocks, the transition, and what it saves."""
+    """Assemble a script: its keys, the constants that occur, blocks, the transition, and what it saves.
+
+    The transition is run once for each row of arguments (`ARGV[1]`: their number in a row), all on one
+    reading of the clock and the records; its parameter stands for the ARGV of a script of its own.
+    """
     body = _read(name)
     saves = [save for keeper, save in _SAVES.items() if any(keeper in n for n, _ in _reached(body))]
     blocks = [block for _, block in _reached(body + "".join(saves))]
-    call = ["local function transition()", body.rstrip(), "end", "local answer = transition()", *saves]
-    code = "\n".join([*blocks, *call, "return answer\n"])
+    transition = ["local function transition(ARGV)", body.rstrip(), "end", _ROWS, *saves, "return answers\n"]
+    code = "\n".join([*blocks, *transition])
     mentioned = {"".join(groups) for groups in _KEY.findall(code)}
     if "ready:" in mentioned:
         mentioned |= set(READY.values())

@@ -16,15 +16,6 @@ local function best(pools)
   return id
 end
 
--- Why nothing may be claimed, whatever is ready.
-local function closed(facts)
-  local state, unreported, total, open = facts[2], facts[3], facts[4], facts[5]
-  if state == 'finished' then return 'done' end
-  if state ~= 'active' then return 'paused' end
-  if tonumber(unreported or '0') > NOW then return 'paused' end
-  if tonumber(total or '0') > 0 and tonumber(open) == 0 then return 'done' end
-end
-
 local function lease(id, index, epoch, ttl)
   local token = epoch .. '-' .. redis.call('HINCRBY', K.run, 'counter', 1)
   local target = get(id, FIX_OF)
@@ -46,22 +37,38 @@ local function lease(id, index, epoch, ttl)
   }
 end
 
--- Lease the best task for a pod. `reaped`: expired leases to return on the way, at most. An agent prefers its own
--- pools and takes the best of all when they are empty.
+-- What holds for all claims of a script, none of which changes it; and expired leases go back, `reaped` at most.
+local facts
+
+local function prepare(reaped)
+  if facts then return end
+  facts = redis.call('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation',
+    'refused', 'refused_fix', 'signal:provider')
+  if facts[1] then reap_leases(reaped) end
+end
+
+-- Why nothing may be claimed, whatever is ready.
+local function closed()
+  local state, unreported, total, open = facts[2], facts[3], facts[4], facts[5]
+  if state == 'finished' then return 'done' end
+  if state ~= 'active' then return 'paused' end
+  if tonumber(unreported or '0') > NOW then return 'paused' end
+  if tonumber(total or '0') > 0 and tonumber(open) == 0 then return 'done' end
+end
+
+-- Lease the best task for a pod. An agent prefers its own pools and takes the best of all when they are empty.
 -- A server process unlike the one that `open` saw may know an older state, so that its counter would repeat tokens:
 -- nothing is claimed until the operator has raised the epoch.
 local function claim(pod, ttl, reaped, server, likely)
-  local facts = redis.call('HMGET', K.run, 'epoch', 'state', 'unreported', 'total', 'open', 'generation',
-    'refused', 'refused_fix', 'signal:provider')
+  prepare(reaped)
   local epoch = facts[1]
   if not epoch or facts[6] ~= server then return {'EMPTY', 'paused'} end
-  reap_leases(reaped)
   local index = register(pod, likely)
   if not index then return {'FULL'} end
   -- A pod works on one task. If it claims again, the answer to its last claim was lost or its worker restarted.
   local held = agent(index)[TASK]
   if held ~= '' then give_back(held) end
-  local why = closed(facts)
+  local why = closed()
   if why then return empty(why) end
   -- While only the money kept for repairs is left, repairs are the only work.
   local repairs_only = facts[7]

@@ -10,6 +10,9 @@ end
 
 local function pool_of(id) return K['ready:' .. POOLS[get(id, TYPE)]] end
 
+-- Submissions of this script, which all happen at one time.
+local arrivals = 0
+
 -- The only place that changes a state. The sets (ready, leases, submitted) follow it here and nowhere else.
 local function move(id, to)
   local from = get(id, STATE)
@@ -33,7 +36,8 @@ local function move(id, to)
     wake('wake')
   elseif to == 'submitted' then
     put(id, SUBMITTED, int(NOW))
-    redis.call('ZADD', K.submitted, int(MICROS), id)
+    arrivals = arrivals + 1
+    redis.call('ZADD', K.submitted, int(MICROS + arrivals), id)
     -- The merger waits only while there is nothing, so only the first is news.
     if redis.call('ZCARD', K.submitted) == 1 then wake('wake:merge') end
   elseif among(FINAL, to) then
