@@ -216,7 +216,7 @@ LEASES: Final = (
     Mutant(
         "claims-reap-nothing",
         "lib/claiming",
-        "  reap_leases(reaped)\n",
+        "  if facts[1] then reap_leases(reaped) end\n",
         "",
         "expired work goes on while the operator is away",
     ),

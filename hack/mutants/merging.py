@@ -178,6 +178,13 @@ MERGING: Final = (
         "the oldest submission is judged first",
     ),
     Mutant(
+        "submissions-of-one-moment-mixed-up",
+        "lib/tasks",
+        "int(MICROS + arrivals)",
+        "int(MICROS)",
+        "change sets that arrive together are judged in the order in which they were sent",
+    ),
+    Mutant(
         "submissions-without-bound",
         "submissions",
         "tonumber(ARGV[1]) - 1)",

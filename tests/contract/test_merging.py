@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from contract.swarm import (
@@ -37,6 +39,16 @@ async def test_submissions_come_oldest_first_and_stay_until_judged(world: World)
         found = await world.merge.submissions(limit=2, timeout_seconds=0)
         assert [one.task.id for one in found] == ["c", "b"] or [one.task.id for one in found] == ["c", "a"]
     assert len(await world.merge.submissions(limit=9, timeout_seconds=0)) == 3
+
+
+async def test_change_sets_sent_together_are_judged_in_that_order(world: World) -> None:
+    names = ["e", "d", "c", "b", "a"]
+    await opened(world, *(task(name, priority=number) for number, name in enumerate(reversed(names))))
+    leases = [(await claimed(world, f"pod-{number}")).lease for number in range(5)]
+    sent = sorted(leases, key=lambda lease: names.index(lease.task_id))
+    await asyncio.gather(*(world.work.submit(lease, change()) for lease in sent))
+    found = await world.merge.submissions(limit=5, timeout_seconds=0)
+    assert [one.task.id for one in found] == names
 
 
 async def test_a_landed_task_is_completed_once(world: World) -> None:
