@@ -71,6 +71,10 @@ _START: Final[Words] = {
 }
 _WORK: Final[Words] = {
     "Running": ("Agents work.", ""),
+    "ProviderFallback": (
+        "Agents work with `spec.provider.fallback`; the message says why the first credential is refused.",
+        "Top up the account. For a new key correct the Secret, then delete the hub's pod.",
+    ),
     "WaitingForAgents": (
         "Hub, merger, gates or all agents are not ready yet; the message says which.",
         "If it stays for minutes: `kubectl describe pod` of the component.",

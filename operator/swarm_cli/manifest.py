@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from swarm_cli.yamlfile import parse_documents, read_documents
 from swarmrun import profiles
+from swarmrun.core import api
 from swarmrun.core.api import API_VERSION, MAX_NAME, USD_PATTERN, SwarmRunSpec
 from swarmrun.core.crd import structural
 from swarmrun.core.errors import Invalid, Problem
 from swarmrun.core.plan import Plan, build_plan
 from swarmrun.core.project import Project, parse_project
 from swarmrun.core.words import did_you_mean, nearest, shown
-from swarmrun.runconfig import PriceOverride, ProviderConfig
+from swarmrun.runconfig import PriceOverride, ProviderConfig, ProviderEndpoint
 
 _PROJECT_KEYS: Final = {"project_name", "resources", "architecture"}
 #: Pydantic's error types in the words of this product.
@@ -189,17 +190,7 @@ def _cross_problems(spec: SwarmRunSpec) -> list[Problem]:
         out.append(
             _problem("spec", both, "must have exactly one of project and projectFrom", "keep one of the two")
         )
-    if spec.provider.type == "OpenAICompatible" and not spec.provider.base_url:
-        fix = "write the server's URL, such as http://ollama.models.svc:11434/v1"
-        out.append(_problem("spec.provider.baseURL", None, "must be set for type OpenAICompatible", fix))
-    amounts = {"spec.budget.maxCostUSD": spec.budget.max_cost_usd}
-    for index, price in enumerate(spec.provider.prices):
-        for key, amount in price.model_dump(by_alias=True, exclude={"model"}, exclude_none=True).items():
-            amounts[f"spec.provider.prices[{index}].{key}"] = amount
-    for path, amount in amounts.items():
-        if not re.fullmatch(USD_PATTERN, str(amount)):
-            rule = "must be a decimal number of US dollars with at most 6 decimals and no exponent"
-            out.append(_problem(path, amount, rule, 'write it as "150.00" or 25'))
+    out += _provider_problems(spec)
     branch = spec.repository.branch
     if ".." in branch or "//" in branch or branch.endswith(("/", ".lock")):
         rule = "must be a valid branch name: no '..', no '//', no trailing '/' or '.lock'"
@@ -207,18 +198,61 @@ def _cross_problems(spec: SwarmRunSpec) -> list[Problem]:
     return out + _price_problems(spec)
 
 
+def _provider_problems(spec: SwarmRunSpec) -> list[Problem]:
+    out: list[Problem] = []
+    amounts = {"spec.budget.maxCostUSD": spec.budget.max_cost_usd}
+    endpoints: dict[str, api.ProviderEndpoint] = {"spec.provider": spec.provider}
+    if (fallback := spec.provider.fallback) is not None:
+        endpoints["spec.provider.fallback"] = fallback
+        if fallback.type != spec.provider.type:
+            rule = "must be the type of spec.provider; a fallback speaks the same dialect"
+            fix = f"write {spec.provider.type}"
+            out.append(_problem("spec.provider.fallback.type", fallback.type, rule, fix))
+    for root, endpoint in endpoints.items():
+        if endpoint.type == "OpenAICompatible" and not endpoint.base_url:
+            fix = "write the server's URL, such as http://ollama.models.svc:11434/v1"
+            out.append(_problem(f"{root}.baseURL", None, "must be set for type OpenAICompatible", fix))
+        for index, price in enumerate(endpoint.prices):
+            for key, amount in price.model_dump(by_alias=True, exclude={"model"}, exclude_none=True).items():
+                amounts[f"{root}.prices[{index}].{key}"] = amount
+    for path, amount in amounts.items():
+        if not re.fullmatch(USD_PATTERN, str(amount)):
+            rule = "must be a decimal number of US dollars with at most 6 decimals and no exponent"
+            out.append(_problem(path, amount, rule, 'write it as "150.00" or 25'))
+    return out
+
+
 def provider_of(spec: SwarmRunSpec) -> ProviderConfig:
-    """Return the provider with its price overrides, as the hub gets it."""
+    """Return the provider with its price overrides and its fallback, as the hub gets it."""
+
+    def prices(endpoint: api.ProviderEndpoint) -> tuple[PriceOverride, ...]:
+        return tuple(PriceOverride.model_validate(p.model_dump()) for p in endpoint.prices)
+
+    provider, fallback = spec.provider, spec.provider.fallback
     return ProviderConfig(
-        type=spec.provider.type,
-        base_url=spec.provider.base_url or "",
-        prices=tuple(PriceOverride.model_validate(p.model_dump()) for p in spec.provider.prices),
+        type=provider.type,
+        base_url=provider.base_url or "",
+        prices=prices(provider),
+        fallback=fallback
+        and ProviderEndpoint(
+            type=fallback.type,
+            base_url=fallback.base_url or "",
+            prices=prices(fallback) + prices(provider),
+            models=dict(fallback.models),
+        ),
     )
 
 
 def now() -> datetime:
     """Return the time, for prices that change with it."""
     return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _where(spec: SwarmRunSpec, model: str) -> str:
+    """Return the path of a model without a price."""
+    if spec.provider.fallback is not None and model in spec.provider.fallback.models.values():
+        return "spec.provider.fallback.models"
+    return "spec.model" if model == spec.model else "spec.modelPolicy"
 
 
 def _price_problems(spec: SwarmRunSpec) -> list[Problem]:
@@ -229,10 +263,11 @@ def _price_problems(spec: SwarmRunSpec) -> list[Problem]:
         spec.model,
         *(policy.by_task_type.values() if policy else ()),
         *(policy.escalation if policy else ()),
+        *(threshold.model for threshold in (policy.soft_thresholds if policy else ())),
     ]
     return [
         _problem(
-            "spec.model" if model == spec.model else "spec.modelPolicy",
+            _where(spec, model),
             model,
             f"must be a model with a known price at provider {spec.provider.type}",
             "declare its price under spec.provider.prices, 0 for a local model, or name another model",

@@ -20,6 +20,8 @@ from swarmrun.telemetry import redact
 
 #: States in which a task can move without a person.
 _LIVE = frozenset({TaskState.READY, TaskState.LEASED, TaskState.SUBMITTED, TaskState.FIXING})
+#: Reasons of a run whose agents work.
+_READY = frozenset({Reason.RUNNING, Reason.PROVIDER_FALLBACK})
 _SERVICES = ("hub", "merger", "gates")
 #: Violations that the message of QueueReady names, and the longest text of each: an Event's note holds them.
 _VIOLATIONS_TOLD: Final = 5
@@ -149,6 +151,13 @@ def _phase(view: View, snapshot: Snapshot, *, starting: bool) -> Phase:
     return Phase.PROVISIONING if starting else Phase.RUNNING
 
 
+def _running(provider: Signal | None) -> tuple[str, str]:
+    """Say how the work goes on: with the provider's first credential, or with its fallback."""
+    if provider is not None and provider.reason == Reason.PROVIDER_FALLBACK:
+        return Reason.PROVIDER_FALLBACK, redact(provider.message)
+    return Reason.RUNNING, ""
+
+
 def assess(view: View, snapshot: Snapshot) -> Assessment:
     """Judge a run whose queue is open and filled."""
     children, run = view.observed.children, view.observed.run.name
@@ -167,8 +176,8 @@ def assess(view: View, snapshot: Snapshot) -> Assessment:
     elif not available:
         why = (agents.reason, agents.message)
     else:
-        why = (Reason.RUNNING, "")
-    ready_state = why[0] == Reason.RUNNING
+        why = _running(snapshot.signals.get("provider"))
+    ready_state = why[0] in _READY
     facts = (
         plan_fact(view),
         queue_fact(view),

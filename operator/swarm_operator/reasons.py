@@ -27,6 +27,7 @@ class Reason(StrEnum):
     INVARIANT_BROKEN = "InvariantBroken"
     # Work
     RUNNING = "Running"
+    PROVIDER_FALLBACK = "ProviderFallback"
     WAITING_FOR_AGENTS = "WaitingForAgents"
     AGENTS_READY = "AgentsReady"
     SCALED_TO_ZERO = "ScaledToZero"

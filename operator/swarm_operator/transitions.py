@@ -51,6 +51,19 @@ def _crossed(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
     return [Notice("Normal", new.reason, new.message)]
 
 
+def _fallback(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
+    """Tell that the provider's fallback serves, and that it does no more."""
+    old, new = (find(s.conditions, ConditionType.READY) for s in (before, after))
+    was = old is not None and old.reason == Reason.PROVIDER_FALLBACK
+    if new is None or was == (new.reason == Reason.PROVIDER_FALLBACK):
+        return []
+    if not was:
+        return [Notice("Warning", new.reason, new.message)]
+    if new.reason != Reason.RUNNING:
+        return []
+    return [Notice("Normal", "ProviderRestored", "Calls go through spec.provider again")]
+
+
 def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
     """Compare two statuses and tell what people should hear."""
     out: list[Notice] = []
@@ -73,7 +86,7 @@ def notices(before: SwarmRunStatus, after: SwarmRunStatus) -> list[Notice]:
         turned = new and new.status == "False" and (old is None or old.status == "True")
         if new and turned:
             out.append(Notice("Warning", new.reason, new.message))
-    out += _audit(before, after) + _crossed(before, after)
+    out += _audit(before, after) + _crossed(before, after) + _fallback(before, after)
     if after.escalations > before.escalations:
         count = after.escalations
         out.append(Notice("Warning", "EscalationOpened", f"{count} tasks need a person: kubectl get swe"))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from genai_prices.data_snapshot import get_snapshot
 
 from swarmrun.core.pricing import Price, PriceUnknown, Rates, Tier
-from swarmrun.runconfig import PriceOverride, ProviderConfig
+from swarmrun.runconfig import PriceOverride, ProviderConfig, ProviderEndpoint
 
 _VENDOR: Final = {"OpenAI": "openai", "Anthropic": "anthropic"}
 _FIELDS: Final = {
@@ -26,7 +26,7 @@ _FIELDS: Final = {
 _FIX: Final = "declare it under spec.provider.prices (0 is allowed for a local model), or name another model"
 
 
-def lookup_price(model: str, provider: ProviderConfig, *, at: datetime) -> Price:
+def lookup_price(model: str, provider: ProviderEndpoint, *, at: datetime) -> Price:
     """Find the price of `model` as valid at a point in time.
 
     An OpenAICompatible server is looked up by its base URL: the same model name may cost anything there.
@@ -50,14 +50,17 @@ def lookup_price(model: str, provider: ProviderConfig, *, at: datetime) -> Price
 
 
 def unpriced_models(models: Iterable[str], provider: ProviderConfig, *, at: datetime) -> tuple[str, ...]:
-    """Return those of `models` whose price is unknown, each once, in order."""
+    """Return those of `models` whose price is unknown, there or at the fallback, each once, in order."""
+    wanted = list(dict.fromkeys(models))
+    endpoints = (provider, provider.fallback) if provider.fallback else (provider,)
     missing: list[str] = []
-    for model in dict.fromkeys(models):
-        try:
-            lookup_price(model, provider, at=at)
-        except PriceUnknown:
-            missing.append(model)
-    return tuple(missing)
+    for endpoint in endpoints:
+        for model in (endpoint.models.get(name, name) for name in wanted):
+            try:
+                lookup_price(model, endpoint, at=at)
+            except PriceUnknown:
+                missing.append(model)
+    return tuple(dict.fromkeys(missing))
 
 
 def _from_override(override: PriceOverride) -> Price:

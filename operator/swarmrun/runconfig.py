@@ -30,12 +30,21 @@ class PriceOverride(Frozen):
     cache_write_usd: Decimal | None = None
 
 
-class ProviderConfig(Frozen):
+class ProviderEndpoint(Frozen):
     """Where model calls go. `base_url` has no trailing slash; empty means the vendor's own."""
 
     type: ProviderType
     base_url: str = ""
+    #: The first entry of a model counts.
     prices: tuple[PriceOverride, ...] = ()
+    #: What the run's models are called there, where the names differ.
+    models: dict[str, str] = Field(default_factory=dict)
+
+
+class ProviderConfig(ProviderEndpoint):
+    """The provider, and where calls go while it takes none; both are of one type."""
+
+    fallback: ProviderEndpoint | None = None
 
 
 class SoftThreshold(Frozen):

@@ -138,6 +138,26 @@ def _with(path: str, value: Any) -> dict[str, Any]:
         ("spec.provider.type", "Azure", r"spec.provider.type: .*'OpenAI'"),
         ("spec.provider", {"type": "OpenAICompatible"}, r"spec.provider.baseURL: must be set for type"),
         (
+            "spec.provider.fallback",
+            {"type": "Anthropic"},
+            r"spec.provider.fallback.type: must be the type of spec.provider",
+        ),
+        (
+            "spec.provider.fallback",
+            {"type": "OpenAI", "models": {"gpt-4-turbo": "gpt-nonesuch"}},
+            r"spec.provider.fallback.models: must be a model with a known price",
+        ),
+        (
+            "spec.modelPolicy",
+            {"softThresholds": [{"percent": 50, "model": "gpt-nonesuch"}]},
+            r"spec.modelPolicy: must be a model with a known price",
+        ),
+        (
+            "spec.modelPolicy",
+            {"softThresholds": [{"percent": 50, "model": "gpt-5"}, {"percent": 40, "model": "gpt-5"}]},
+            r"spec.modelPolicy.softThresholds: must have percents that increase",
+        ),
+        (
             "spec.projectFrom",
             {"configMapKeyRef": {"name": "x"}},
             r"spec: must have exactly one of project and",

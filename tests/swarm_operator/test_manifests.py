@@ -85,6 +85,27 @@ def test_only_the_hub_sees_the_providers_key_and_only_the_merger_the_git_credent
     assert key["valueFrom"]["secretKeyRef"] == {"name": "openai", "key": "api-key"}
 
 
+def test_the_fallbacks_key_goes_to_the_hub_alone_and_its_endpoint_into_the_configuration() -> None:
+    fallback = {
+        "type": "OpenAI",
+        "baseURL": "https://second.example/v1",
+        "credentialsSecretRef": {"name": "second"},
+        "models": {"gpt-4-turbo": "big"},
+        "prices": [{"model": "big", "inputUSD": 1, "outputUSD": 2}],
+    }
+    price = {"model": "own", "inputUSD": 3, "outputUSD": 4}
+    b = blueprint(provider={"type": "OpenAI", "prices": [price], "fallback": fallback})
+    assert [n for n, pod in pods(b).items() if '"second"' in json.dumps(pod)] == ["hub"]
+    key = next(
+        e for e in pods(b)["hub"]["containers"][0]["env"] if e["name"] == "SWARM_PROVIDER_FALLBACK_API_KEY"
+    )
+    assert key["valueFrom"]["secretKeyRef"] == {"name": "second", "key": "api-key"}
+    config = run_config(b).provider.fallback
+    assert config is not None
+    assert (config.base_url, config.models) == ("https://second.example/v1", {"gpt-4-turbo": "big"})
+    assert [p.model for p in config.prices] == ["big", "own"]
+
+
 def test_containers_that_run_the_projects_code_hold_no_token_and_no_configuration() -> None:
     built = pods(blueprint())
     sandbox = next(c for c in built["agents"]["containers"] if c["name"] == "sandbox")

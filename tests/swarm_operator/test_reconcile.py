@@ -651,3 +651,21 @@ def test_a_soft_threshold_is_told_once_and_is_no_lack_of_budget() -> None:
         "80 % of the limit is spent or reserved; tasks claimed now use cheapest",
     ]
     assert condition(decision, ConditionType.BUDGET_AVAILABLE).reason == "WithinBudget"
+
+
+def test_a_run_that_works_with_its_fallback_is_ready_and_says_so_once() -> None:
+    body, told = started_run(), []
+    for reason in ("Available", "ProviderFallback", "ProviderFallback", "Available"):
+        seen = snapshot(signals={"provider": signal(reason, "no credit; see the fallback", ok=True)})
+        decision = look(body, queue=queue_of(seen), children=working_children())
+        after = status_of(decision)
+        told += [
+            n.reason for n in notices(observe(body).run.status, after) if n.reason.startswith("Provider")
+        ]
+        ready = condition(decision, ConditionType.READY)
+        shown = "ProviderFallback" if reason == "ProviderFallback" else "Running"
+        assert (ready.status, ready.reason) == ("True", shown)
+        assert ready.message == ("no credit; see the fallback" if shown != "Running" else "")
+        assert after.phase is Phase.RUNNING
+        body["status"] = after.model_dump(mode="json", by_alias=True)
+    assert told == ["ProviderFallback", "ProviderRestored"]

@@ -132,6 +132,22 @@ BAD: dict[str, tuple[Json, str, str]] = {
         "spec.provider.baseURL",
         "must be set for type OpenAICompatible",
     ),
+    "a fallback of another type": (
+        changed(provider__fallback={"type": "Anthropic", "credentialsSecretRef": {"name": "x"}}),
+        "spec.provider.fallback.type",
+        "must be the type of spec.provider",
+    ),
+    "a compatible fallback without URL": (
+        changed(
+            provider={
+                "type": "OpenAICompatible",
+                "baseURL": "http://a/v1",
+                "fallback": {"type": "OpenAICompatible"},
+            }
+        ),
+        "spec.provider.fallback.baseURL",
+        "must be set for type OpenAICompatible",
+    ),
     "a Secret of another namespace": (
         changed(provider__credentialsSecretRef={"name": "x", "namespace": "other"}),
         "namespace",

@@ -12,6 +12,7 @@ from swarmrun.runconfig import (
     ModelPolicy,
     PriceOverride,
     ProviderConfig,
+    ProviderEndpoint,
     RunConfig,
     SoftThreshold,
 )
@@ -31,11 +32,19 @@ def _price(price: Price) -> PriceOverride:
 
 
 def provider_of(spec: SwarmRunSpec) -> ProviderConfig:
-    """Translate the provider."""
+    """Translate the provider and its fallback, which has the provider's prices after its own."""
+    prices, fallback = tuple(_price(p) for p in spec.provider.prices), spec.provider.fallback
     return ProviderConfig(
         type=spec.provider.type,
         base_url=spec.provider.base_url or "",
-        prices=tuple(_price(p) for p in spec.provider.prices),
+        prices=prices,
+        fallback=fallback
+        and ProviderEndpoint(
+            type=fallback.type,
+            base_url=fallback.base_url or "",
+            prices=(*(_price(p) for p in fallback.prices), *prices),
+            models=dict(fallback.models),
+        ),
     )
 
 

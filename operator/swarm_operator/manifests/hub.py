@@ -1,4 +1,4 @@
-"""Deployment `<run>-hub`: the only pod with the provider's key. A missing Secret shows in its status."""
+"""Deployment `<run>-hub`: the only pod with the provider's keys. A missing Secret shows in its status."""
 
 from __future__ import annotations
 
@@ -36,10 +36,15 @@ def _environment(b: Blueprint) -> list[Json]:
             "SWARM_METRICS_LISTEN": f"0.0.0.0:{PORT_METRICS}",
         }
     )
-    key = b.spec.provider.credentials_secret_ref
-    if key is not None:
-        source = {"secretKeyRef": {"name": key.name, "key": key.key}}
-        env.append({"name": "SWARM_PROVIDER_API_KEY", "valueFrom": source})
+    provider, fallback = b.spec.provider, b.spec.provider.fallback
+    keys = {
+        "SWARM_PROVIDER_API_KEY": provider.credentials_secret_ref,
+        "SWARM_PROVIDER_FALLBACK_API_KEY": fallback.credentials_secret_ref if fallback else None,
+    }
+    for name, key in keys.items():
+        if key is not None:
+            source = {"secretKeyRef": {"name": key.name, "key": key.key}}
+            env.append({"name": name, "valueFrom": source})
     return env
 
 

@@ -179,18 +179,16 @@ class Price(Spec):
     """Price of a million input tokens written to the provider's cache. Defaults to inputUSD."""
 
 
-class Provider(Spec):
+_BASE_URL_RULE: Final = rule(
+    "self.type != 'OpenAICompatible' || has(self.baseURL)",
+    "must be set for type OpenAICompatible, such as http://ollama.models.svc:11434/v1",
+    fieldPath=".baseURL",
+)
+
+
+class ProviderEndpoint(Spec):
     """Where model calls go and which credential they carry."""
 
-    model_config = ConfigDict(
-        json_schema_extra=with_rules(
-            rule(
-                "self.type != 'OpenAICompatible' || has(self.baseURL)",
-                "must be set for type OpenAICompatible, such as http://ollama.models.svc:11434/v1",
-                fieldPath=".baseURL",
-            )
-        )
-    )
     type: Literal["OpenAI", "Anthropic", "OpenAICompatible"]
     """API dialect: OpenAI, Anthropic, or OpenAICompatible (Ollama, vLLM and the like, with baseURL)."""
     base_url: str | None = Field(
@@ -216,6 +214,33 @@ class Provider(Spec):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["model"]},
     )
     """Prices of models that the built-in table lacks or has wrong. A model without any price is refused."""
+
+
+class Fallback(ProviderEndpoint):
+    """A second credential, of the same type. Its own prices go before those of the provider."""
+
+    model_config = ConfigDict(json_schema_extra=with_rules(_BASE_URL_RULE))
+    models: dict[ModelName, ModelName] = Field(default={}, max_length=20)
+    """What the run's models are called there, where the names differ."""
+
+
+class Provider(ProviderEndpoint):
+    """Where model calls go and which credential they carry."""
+
+    model_config = ConfigDict(
+        json_schema_extra=with_rules(
+            _BASE_URL_RULE,
+            rule(
+                "!has(self.fallback) || self.fallback.type == self.type",
+                "must be the type of spec.provider; a fallback speaks the same dialect",
+                fieldPath=".fallback.type",
+            ),
+        )
+    )
+    fallback: Fallback | None = None
+    """Where calls go while the provider refuses the first credential (no credit, unauthorized) or asks for a
+    pause that is too long to wait for.
+    """
 
 
 class Repository(Spec):

@@ -7,6 +7,7 @@ anyOf with null, no titles, no additionalProperties beside properties. Source: K
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -27,7 +28,8 @@ def structural(model: type[BaseModel]) -> Json:
 
 def _convert(node: Json, definitions: Json) -> Json:
     if "$ref" in node:
-        target = definitions[node["$ref"].rsplit("/", 1)[1]]
+        # A copy for each place, else YAML would write aliases.
+        target = copy.deepcopy(definitions[node["$ref"].rsplit("/", 1)[1]])
         own = {k: v for k, v in node.items() if k != "$ref"}
         return _convert({**target, **own}, definitions)
     if "anyOf" in node:
