@@ -21,7 +21,14 @@ from swarmrun.core.task import Lease, Reply, Task, TaskType
 from swarmrun.queue.memory import MemoryQueue
 from swarmrun.queue.port import Claimed, ReserveOutcome, RunState, Usage, WorkQueue
 from swarmrun.queue.redis import RedisQueue, connect
-from swarmrun.runconfig import ModelPolicy, PriceOverride, ProviderConfig, ProviderType, RunConfig
+from swarmrun.runconfig import (
+    ModelPolicy,
+    PriceOverride,
+    ProviderConfig,
+    ProviderEndpoint,
+    ProviderType,
+    RunConfig,
+)
 
 AGENT_TOKEN = "agent-token"
 PROVIDER_KEY = "provider-key-1234"
@@ -280,6 +287,9 @@ async def running_hub(
     silence_seconds: float = 300.0,
     hold_seconds: int = 120,
     store: RedisQueue | None = None,
+    fallback: ProviderEndpoint | None = None,
+    fallback_key: str = "",
+    look_again_seconds: float = 600.0,
     **changes: Any,
 ) -> AsyncIterator[RunningHub]:
     queue = WatchedQueue(store or MemoryQueue(time.time))
@@ -288,11 +298,15 @@ async def running_hub(
     await queue.set_limit(limit_micro_usd)
     await queue.set_state(RunState.ACTIVE)
     config = run_config(kind, provider.url if kind == "Anthropic" else f"{provider.url}/v1", **changes)
+    with_fallback = config.provider.model_copy(update={"fallback": fallback})
+    config = config.model_copy(update={"provider": with_fallback})
     hub = Hub(
         config,
         cast("WorkQueue", queue),
         agent_token=AGENT_TOKEN,
         provider_key=key,
+        fallback_key=fallback_key,
+        look_again_seconds=look_again_seconds,
         now=time.time,
         patience_seconds=patience_seconds,
         silence_seconds=silence_seconds,

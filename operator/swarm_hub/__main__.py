@@ -16,6 +16,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from swarm_hub.hub import Hub
+from swarm_hub.routes import all_refused
 from swarm_hub.settings import HubSettings, load_settings, read_secret, split_address
 from swarm_hub.wire import problems_of
 from swarmrun.queue.redis import RedisQueue
@@ -39,6 +40,7 @@ async def run(settings: HubSettings) -> None:
         RedisQueue(store.run(config.uid), config.uid),
         agent_token=read_secret(settings.agent_token_file),
         provider_key=settings.provider_api_key.get_secret_value().strip(),
+        fallback_key=settings.fallback_api_key.get_secret_value().strip(),
         now=time.time,
     )
     # A handler is cancelled when its client leaves: claims are given back, streams are ended.
@@ -72,7 +74,7 @@ async def _until_the_end(hub: Hub, grace_seconds: float) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    refused = asyncio.ensure_future(hub.health.refused.wait())
+    refused = asyncio.ensure_future(all_refused(hub.routes))
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({refused, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if not stopped.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -14,17 +15,16 @@ from aiohttp import web
 from swarm_hub.background import STORE_ERRORS
 from swarm_hub.claims import TaskTypes
 from swarm_hub.dialects import Dialect, ModelCall
-from swarm_hub.health import ProviderHealth, ProviderRefused
+from swarm_hub.health import ProviderRefused
 from swarm_hub.ledger import CallRefusedError, Hold, Ledger, Purchase
 from swarm_hub.metrics import HubMetrics
-from swarm_hub.pace import Pace, TooFastError
-from swarm_hub.prices import PriceBook
+from swarm_hub.pace import TooFastError
 from swarm_hub.queue_api import lease_of
 from swarm_hub.refusals import Refusals
+from swarm_hub.routes import Route
 from swarm_hub.upstream import (
     NotSentError,
     OutcomeUnknownError,
-    Upstream,
     chunks_of,
     forwarded_headers,
     read_answer,
@@ -33,6 +33,7 @@ from swarm_hub.wire import BodyTooLargeError, is_authorized, read_body
 from swarmrun.core.errors import Invalid
 from swarmrun.core.models import output_limit
 from swarmrun.core.pricing import PriceUnknown, worst_case_micro_usd
+from swarmrun.core.task import Lease
 from swarmrun.runconfig import RunConfig
 
 _LOG: Final = logging.getLogger(__name__)
@@ -62,18 +63,14 @@ class ModelGateway:
         dialect: Dialect,
         *,
         agent_token: str,
-        prices: PriceBook,
         ledger: Ledger,
-        upstream: Upstream,
-        health: ProviderHealth,
-        pace: Pace,
+        routes: Sequence[Route],
         metrics: HubMetrics,
         types: TaskTypes,
         deadline_seconds: float,
     ) -> None:
         self._config, self._dialect, self._token = config, dialect, agent_token
-        self._prices, self._ledger, self._upstream = prices, ledger, upstream
-        self._health, self._pace, self._refusals = health, pace, Refusals()
+        self._ledger, self._routes, self._refusals = ledger, routes, Refusals()
         self._metrics, self._types = metrics, types
         self._deadline = deadline_seconds
         self._models = frozenset(config.models.models())
@@ -104,29 +101,57 @@ class ModelGateway:
             )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        call, purchase = await self._understand(request)
-        request[_MODEL] = call.model
-        if (how := self._refusals.before(call)) is not None:
+        lease, asked = await self._understand(request)
+        request[_MODEL] = asked.model
+        if (how := self._refusals.before(asked)) is not None:
             raise CallRefusedError(
                 400, "refused_before", f"the provider has refused this very request ({how}); change it"
             )
-        self._pace.check()
+        *others, last = self._routes
+        # What passes by itself is told rather than what does not.
+        closed: TooFastError | ProviderRefused | None = None
+        for route in others:
+            try:
+                return await self._through(route, request, lease, asked, last=False)
+            except TooFastError as error:
+                closed = error
+            except ProviderRefused as error:
+                closed = closed or error
+        try:
+            return await self._through(last, request, lease, asked, last=True)
+        except ProviderRefused:
+            if closed is not None:
+                raise closed from None
+            raise
+
+    async def _through(
+        self, route: Route, request: web.Request, lease: Lease, asked: ModelCall, *, last: bool
+    ) -> web.StreamResponse:
+        """Make the call with one credential.
+
+        Raises:
+            ProviderRefused: its provider takes no calls; of the last route only what was known before.
+            TooFastError: its provider wants a pause that is too long.
+        """
+        route.pace.check()
+        call = route.named(asked, self._dialect, self._max_output)
+        purchase = self._purchase(route, call, lease)
         async with AsyncExitStack() as stack:
-            async with self._health.turn():
+            async with route.health.turn():
                 hold = await stack.enter_async_context(self._ledger.hold(purchase))
-                async with self._pace.turn():
-                    answer = await self._send(request, call, hold)
-                    self._pace.saw(answer.status, answer.headers)
+                async with route.pace.turn():
+                    answer = await self._send(route, request, call, hold)
+                    route.pace.saw(answer.status, answer.headers)
                 stack.callback(answer.close)
                 if answer.status >= _FIRST_ERROR:
-                    return await self._relay_error(call, hold, answer)
-                self._health.succeeded()
+                    return await self._relay_error(route, asked, hold, answer, last=last)
+                route.health.succeeded()
             if answer.content_type == "text/event-stream":
-                return await self._relay_stream(request, call, hold, answer)
-            return await self._relay_whole(call, hold, answer)
+                return await self._relay_stream(route, request, asked, hold, answer)
+            return await self._relay_whole(route, hold, answer)
         raise AssertionError("unreachable: the stack suppresses nothing")
 
-    async def _understand(self, request: web.Request) -> tuple[ModelCall, Purchase]:
+    async def _understand(self, request: web.Request) -> tuple[Lease, ModelCall]:
         if not is_authorized(request.headers, self._token):
             raise CallRefusedError(401, "unauthorized", "the agent token is wrong; use the run's own")
         try:
@@ -145,12 +170,15 @@ class ModelGateway:
             raise CallRefusedError(
                 403, "model_not_allowed", f"model must be one of {allowed} (found {call.model[:80]!r})"
             )
+        return lease, call
+
+    def _purchase(self, route: Route, call: ModelCall, lease: Lease) -> Purchase:
         try:
-            price = self._prices.price(call.model)
+            price = route.prices.price(call.model)
         except PriceUnknown as error:
-            self._health.report_unpriced(error.message)
+            self._routes[0].health.report_unpriced(error.message)
             raise CallRefusedError(403, "price_unknown", error.message) from None
-        return call, Purchase(
+        return Purchase(
             lease=lease,
             model=call.model,
             task_type=self._types.of(lease.task_id),
@@ -159,10 +187,12 @@ class ModelGateway:
             worst_tokens=call.input_tokens_bound + call.max_output_tokens,
         )
 
-    async def _send(self, request: web.Request, call: ModelCall, hold: Hold) -> aiohttp.ClientResponse:
+    async def _send(
+        self, route: Route, request: web.Request, call: ModelCall, hold: Hold
+    ) -> aiohttp.ClientResponse:
         hold.may_cost = True
         try:
-            return await self._upstream.open(call, request.headers)
+            return await route.upstream.open(call, request.headers)
         except NotSentError as error:
             hold.may_cost = False
             raise CallRefusedError(
@@ -174,7 +204,7 @@ class ModelGateway:
             ) from None
 
     async def _relay_error(
-        self, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
+        self, route: Route, asked: ModelCall, hold: Hold, answer: aiohttp.ClientResponse, *, last: bool
     ) -> web.StreamResponse:
         if answer.status not in _MAYBE_BILLED:
             hold.may_cost = False
@@ -182,16 +212,19 @@ class ModelGateway:
             body = await read_answer(answer, _ERROR_BODY)
         except OutcomeUnknownError:
             body = b""
-        self._health.failed(answer.status, body)
-        self._refusals.answered(call, answer.status)
-        self._metrics.request(call.model, f"http_{answer.status}")
+        self._metrics.request(hold.purchase.model, f"http_{answer.status}", route.label)
+        refusal = route.health.failed(answer.status, body)
+        if refusal is None:
+            self._refusals.answered(asked, answer.status)
+        elif not last:
+            raise ProviderRefused(refusal)
         # A redirect is not followed, and means nothing to the caller.
         status = answer.status if answer.status >= _CLIENT_ERROR else 502
-        shown = self._upstream.without_key(body)
+        shown = route.upstream.without_key(body)
         return web.Response(status=status, body=shown, headers=forwarded_headers(answer.headers))
 
     async def _relay_whole(
-        self, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
+        self, route: Route, hold: Hold, answer: aiohttp.ClientResponse
     ) -> web.StreamResponse:
         try:
             body = await read_answer(answer, _ANSWER_BODY)
@@ -200,11 +233,17 @@ class ModelGateway:
                 502, "provider_failed", f"the provider's answer broke off ({error})"
             ) from None
         hold.usage = self._dialect.usage_of(body)
-        self._metrics.request(call.model, "ok" if hold.usage else "usage_unknown")
+        outcome = "ok" if hold.usage else "usage_unknown"
+        self._metrics.request(hold.purchase.model, outcome, route.label)
         return web.Response(status=answer.status, body=body, headers=forwarded_headers(answer.headers))
 
     async def _relay_stream(
-        self, request: web.Request, call: ModelCall, hold: Hold, answer: aiohttp.ClientResponse
+        self,
+        route: Route,
+        request: web.Request,
+        asked: ModelCall,
+        hold: Hold,
+        answer: aiohttp.ClientResponse,
     ) -> web.StreamResponse:
         """Pass the bytes on as they come. A stream that broke off breaks off for the caller as well."""
         response = _Stream(status=answer.status, headers=forwarded_headers(answer.headers))
@@ -221,7 +260,7 @@ class ModelGateway:
                     else:
                         await response.write(chunk)
             outcome = "ok" if hold.usage and meter.stop_reason else "usage_unknown"
-            self._refusals.stopped(call, meter.stop_reason)
+            self._refusals.stopped(asked, meter.stop_reason)
             # Settled before the end: the caller's next call finds the ledger up to date.
             await self._ledger.close(hold)
             await response.write_eof(last)
@@ -232,7 +271,7 @@ class ModelGateway:
         except ConnectionError:
             _LOG.info("the caller of a stream went away")
         finally:
-            self._metrics.request(call.model, outcome)
+            self._metrics.request(hold.purchase.model, outcome, route.label)
         return response
 
     def _max_output(self, model: str) -> int:

@@ -3,6 +3,7 @@
     unproven ──2xx──▶ proven
         └──401, 403, 404, no credit──▶ refused ──the process ends; it comes back unproven with the Secret's
                                                  current value──▶
+        refused ──a look after a while, while another credential serves, 2xx──▶ proven
 
 While unproven, one call goes out at a time: a hundred agents with a revoked key make one call per start of
 the hub. Once refused, calls are answered from memory.
@@ -11,6 +12,7 @@ the hub. Once refused, calls are answered from memory.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -82,9 +84,15 @@ class ProviderHealth:
     """Keeps the verdict of this process and reports it under the component `provider`."""
 
     def __init__(
-        self, signal: Callable[[str, Signal], Awaitable[None]], background: Background, secret: str
+        self,
+        signal: Callable[[str, Signal], Awaitable[None]],
+        background: Background,
+        secret: str,
+        *,
+        look_again_seconds: float = math.inf,
     ) -> None:
         self._signal, self._background, self._secret = signal, background, secret
+        self._look_again, self._look_at = look_again_seconds, math.inf
         self._probe, self._reporting = asyncio.Lock(), asyncio.Lock()
         self._proven = self._announced = self._unpriced = False
         self._refusal: Refusal | None = None
@@ -97,6 +105,9 @@ class ProviderHealth:
         Raises (here or on entering):
             ProviderRefused: the provider has refused an earlier call.
         """
+        if (now := asyncio.get_running_loop().time()) >= self._look_at:
+            self._look_at = now + self._look_again
+            return _FREE  # this one call looks; the others stay refused
         self._check()
         return _FREE if self._proven else self._alone()
 
@@ -116,19 +127,24 @@ class ProviderHealth:
     def succeeded(self) -> None:
         """The provider took a call."""
         self._proven = True
+        if self.refused.is_set() and self._look_at < math.inf:
+            self._refusal, self._announced, self._look_at = None, False, math.inf
+            self.refused.clear()
         if not (self._refusal or self._unpriced or self._announced):
             self._announced = True
             self._report(Signal(ok=True, reason="Available"))
 
-    def failed(self, status: int, body: bytes) -> None:
-        """The provider answered a call with an error."""
+    def failed(self, status: int, body: bytes) -> Refusal | None:
+        """The provider answered a call with an error; return its refusal, if it is one."""
         refusal = refusal_of(status, body, self._secret)
         if refusal is not None:
+            self._look_at = asyncio.get_running_loop().time() + self._look_again
             self.refuse(refusal)
         elif status < _SERVER_ERROR:
             self._proven = (
                 True  # a rate limit or a complaint about the prompt comes after the key was accepted
             )
+        return refusal
 
     def refuse(self, refusal: Refusal) -> None:
         """Take no more calls, and say so. The first reason stays."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
@@ -13,13 +14,13 @@ from swarm_hub.background import Background
 from swarm_hub.claims import Claims
 from swarm_hub.dialects import dialect_for
 from swarm_hub.gateway import ModelGateway
-from swarm_hub.health import ProviderHealth, Refusal
+from swarm_hub.health import ProviderHealth
 from swarm_hub.ledger import HOLD_SECONDS, Ledger
 from swarm_hub.metrics import HubMetrics
-from swarm_hub.pace import Pace
-from swarm_hub.prices import PriceBook
 from swarm_hub.queue_api import QueueApi
-from swarm_hub.upstream import SILENCE_SECONDS, Upstream
+from swarm_hub.routes import FALLBACK, FIRST, LOOK_AGAIN_SECONDS, Timing, routes_of
+from swarm_hub.upstream import SILENCE_SECONDS
+from swarmrun.prices import unpriced_models
 from swarmrun.queue.port import WorkQueue
 from swarmrun.runconfig import RunConfig
 
@@ -37,36 +38,40 @@ class Hub:
         *,
         agent_token: str,
         provider_key: str,
+        fallback_key: str = "",
         now: Callable[[], float],
         patience_seconds: float = PATIENCE_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
         hold_seconds: int = HOLD_SECONDS,
+        look_again_seconds: float = LOOK_AGAIN_SECONDS,
     ) -> None:
         deadline = min(config.task_timeout_seconds, _LONGEST_CALL)
         dialect = dialect_for(config.provider.type)
-        self._config, self._key = config, provider_key
+        self._config, self._now = config, now
         self._background = Background()
         self.metrics = HubMetrics(config.namespace, config.name, config.provider.type)
         self.claims = Claims(queue, self._background, ttl_seconds=config.lease_seconds)
-        self.health = ProviderHealth(queue.signal, self._background, provider_key)
-        self._prices = PriceBook(config, now)
-        self._upstream = Upstream(
-            dialect,
-            config.provider.base_url,
-            provider_key,
-            deadline_seconds=deadline,
-            silence_seconds=silence_seconds,
+        self.routes = routes_of(
+            config.provider,
+            {FIRST: provider_key, FALLBACK: fallback_key},
+            dialect=dialect,
+            signal=queue.signal,
+            background=self._background,
+            now=now,
+            timing=Timing(
+                deadline_seconds=deadline,
+                silence_seconds=silence_seconds,
+                patience_seconds=patience_seconds,
+                look_again_seconds=look_again_seconds,
+            ),
         )
         admission = Admission(queue, self._background, patience_seconds=patience_seconds)
         gateway = ModelGateway(
             config,
             dialect,
             agent_token=agent_token,
-            prices=self._prices,
             ledger=Ledger(queue, admission, self.metrics, self._background, hold_seconds=hold_seconds),
-            upstream=self._upstream,
-            health=self.health,
-            pace=Pace(now, patience_seconds=patience_seconds),
+            routes=self.routes,
             metrics=self.metrics,
             types=self.claims.types,
             deadline_seconds=deadline,
@@ -82,37 +87,28 @@ class Hub:
         )
         self.metrics_app: web.Application = build_metrics(queue, self.metrics)
 
+    @property
+    def health(self) -> ProviderHealth:
+        """The verdict on the first credential."""
+        return self.routes[0].health
+
     def begin(self) -> None:
         """Report the provider's state as far as it can be told without a call."""
-        missing = self._prices.missing()
+        at = datetime.fromtimestamp(self._now(), UTC)
+        missing = unpriced_models(self._config.models.models(), self._config.provider, at=at)
         if missing:
             names = ", ".join(missing)
             self.health.report_unpriced(
                 f"the price of {names} is unknown; declare it under spec.provider.prices "
                 "(0 is allowed for a local model), or name another model"
             )
-        elif self._config.provider.type != "OpenAICompatible" and not self._key:
-            self.health.refuse(
-                Refusal(
-                    status=401,
-                    reason="ProviderUnauthorized",
-                    message="the API key is empty; "
-                    "set it in the Secret of spec.provider.credentialsSecretRef",
-                )
-            )
-        elif not (self._key.isascii() and self._key.isprintable()):
-            self.health.refuse(
-                Refusal(
-                    status=401,
-                    reason="ProviderUnauthorized",
-                    message="the API key holds characters that no HTTP header may carry; "
-                    "correct the Secret of spec.provider.credentialsSecretRef",
-                )
-            )
-        else:
+            return
+        unusable = [route for route in self.routes if route.refuse_unusable_key()]
+        if self.routes[0] not in unusable:
             self.health.begin()
 
     async def close(self, timeout_seconds: float) -> None:
         """Finish what is under way: settlements, claims to give back."""
         await self._background.drain(timeout_seconds)
-        await self._upstream.close()
+        for route in self.routes:
+            await route.upstream.close()

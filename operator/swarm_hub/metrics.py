@@ -55,9 +55,9 @@ class HubMetrics:
             buckets=_BUCKETS,
         )
 
-    def request(self, model: str, outcome: str) -> None:
-        """Count a model call."""
-        self._child(self._requests, *self._run, self._provider, model, outcome).inc()
+    def request(self, model: str, outcome: str, provider: str = "") -> None:
+        """Count a model call; `provider` is a route's label, the first one's by default."""
+        self._child(self._requests, *self._run, provider or self._provider, model, outcome).inc()
 
     def spent(self, model: str, task_type: str, micro_usd: int, usage: TokenUsage | None) -> None:
         """Add a settled call."""

@@ -1,4 +1,4 @@
-"""The hub's settings, from its environment (docs/contracts.md), and the provider's key."""
+"""The hub's settings, from its environment (docs/contracts.md), and the provider's keys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from swarmrun.queue.redis_settings import RedisSettings
 from swarmrun.runconfig import CONFIG_PATH
 
 _KEY_VARIABLE: Final = "SWARM_PROVIDER_API_KEY"
+_FALLBACK_KEY_VARIABLE: Final = "SWARM_PROVIDER_FALLBACK_API_KEY"
 
 
 class HubSettings(RedisSettings):
@@ -22,6 +23,7 @@ class HubSettings(RedisSettings):
 
     agent_token_file: Annotated[Path, Field(validation_alias="SWARM_AGENT_TOKEN_FILE")]
     provider_api_key: Annotated[SecretStr, Field(validation_alias=_KEY_VARIABLE)] = SecretStr("")
+    fallback_api_key: Annotated[SecretStr, Field(validation_alias=_FALLBACK_KEY_VARIABLE)] = SecretStr("")
     listen: Annotated[str, Field(validation_alias="SWARM_LISTEN", pattern=r"^.*:\d+$")] = "0.0.0.0:8080"
     metrics_listen: Annotated[str, Field(validation_alias="SWARM_METRICS_LISTEN", pattern=r"^.*:\d+$")] = (
         "0.0.0.0:9090"
@@ -34,13 +36,14 @@ class HubSettings(RedisSettings):
 
 
 def load_settings() -> HubSettings:
-    """Read the environment, and take the provider's key out of it.
+    """Read the environment, and take the provider's keys out of it.
 
     Raises:
         pydantic.ValidationError: a variable is missing or malformed.
     """
     settings = HubSettings()
-    os.environ.pop(_KEY_VARIABLE, None)
+    for variable in (_KEY_VARIABLE, _FALLBACK_KEY_VARIABLE):
+        os.environ.pop(variable, None)
     return settings
 
 

@@ -21,11 +21,13 @@ from hub_support import (
     free_port,
     process,
     run_config,
+    running_provider,
     running_redis,
     tasks,
 )
 from swarmrun.queue.port import Claimed, RunState
 from swarmrun.queue.redis import RedisQueue
+from swarmrun.runconfig import ProviderConfig, ProviderEndpoint
 
 pytestmark = pytest.mark.redis
 HEADERS = {"Authorization": f"Bearer {AGENT_TOKEN}"}
@@ -49,17 +51,26 @@ async def queue(tmp_path: Path) -> AsyncIterator[tuple[RedisQueue, str]]:
 
 @asynccontextmanager
 async def hub_process(
-    tmp_path: Path, provider: Provider, redis_url: str, key: str = PROVIDER_KEY
+    tmp_path: Path,
+    provider: Provider,
+    redis_url: str,
+    key: str = PROVIDER_KEY,
+    *,
+    second: Provider | None = None,
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     port = free_port()
     config, token = tmp_path / "run.json", tmp_path / "agent-token"
-    config.write_text(run_config("OpenAI", f"{provider.url}/v1").model_dump_json())
+    fallback = second and ProviderEndpoint(type="OpenAI", base_url=f"{second.url}/v1")
+    there = ProviderConfig(type="OpenAI", base_url=f"{provider.url}/v1", fallback=fallback)
+    run = run_config("OpenAI", there.base_url).model_copy(update={"provider": there})
+    config.write_text(run.model_dump_json())
     token.write_text(AGENT_TOKEN + "\n")
     env = {
         "PATH": os.environ["PATH"],
         "REDIS_URL": redis_url,
         "SWARM_AGENT_TOKEN_FILE": str(token),
         "SWARM_PROVIDER_API_KEY": key + "\n",
+        "SWARM_PROVIDER_FALLBACK_API_KEY": second.key if second else "",
         "SWARM_LISTEN": f"127.0.0.1:{port}",
         "SWARM_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
         "SWARM_REFUSED_GRACE_SECONDS": "0",
@@ -157,6 +168,36 @@ async def test_a_refused_hub_ends_and_its_successor_lifts_the_refusal(
             assert await asyncio.wait_for(child.wait(), 20) == 0
         found = (await store.snapshot()).signals["provider"]
         assert (found.ok, found.reason) == (status == 200, reason)
+
+
+async def test_a_hub_with_a_fallback_goes_on_when_its_key_is_refused_and_ends_when_both_are(
+    tmp_path: Path, provider: Provider, queue: tuple[RedisQueue, str]
+) -> None:
+    store, redis_url = queue
+    async with running_provider() as second:
+        second.key = "second-key-5678"
+        second.proceed.set()
+        async with (
+            hub_process(tmp_path, provider, redis_url, "revoked-key", second=second) as (child, url),
+            aiohttp.ClientSession(headers=HEADERS) as session,
+        ):
+            lease = (await claim(session, url)).lease
+            endpoint = f"{url}/llm/{lease.task_id}/{lease.token}/openai/v1/chat/completions"
+            for _ in range(2):
+                async with session.post(endpoint, json=CALL) as answer:
+                    assert answer.status == 200
+                    await answer.read()
+            assert (len(provider.requests), len(second.requests)) == (1, 2)
+            second.key = "another"
+            async with session.post(endpoint, json=CALL) as answer:
+                assert answer.status == 401
+                assert "second-key-5678" not in await answer.text()
+            assert await asyncio.wait_for(child.wait(), 20) == 0
+    found = (await store.snapshot()).signals["provider"]
+    assert (found.ok, found.reason) == (False, "ProviderUnauthorized")
+    seen = (tmp_path / "hub.log").read_text() + found.message
+    assert "revoked-key" not in seen
+    assert "second-key-5678" not in seen
 
 
 async def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ def test_the_key_leaves_the_environment_and_hides_in_the_settings(monkeypatch: p
     monkeypatch.setenv("REDIS_URL", "redis://redis:6379/0")
     monkeypatch.setenv("SWARM_AGENT_TOKEN_FILE", "/token")
     monkeypatch.setenv("SWARM_PROVIDER_API_KEY", "the-key")
+    monkeypatch.setenv("SWARM_PROVIDER_FALLBACK_API_KEY", "the-other-key")
     settings = load_settings()
-    assert "SWARM_PROVIDER_API_KEY" not in os.environ
+    assert not {name for name in os.environ if name.endswith("_API_KEY") and name.startswith("SWARM_")}
+    assert settings.fallback_api_key.get_secret_value() == "the-other-key"
     assert settings.provider_api_key.get_secret_value() == "the-key"
     assert "the-key" not in repr(settings)
+    assert "the-other-key" not in repr(settings)
 
 
 def test_a_token_file_may_end_with_a_newline_but_not_be_empty(tmp_path: Path) -> None:
