@@ -18,7 +18,7 @@ import pathlib, subprocess, sys
 cases, bad = "", 0
 for path in sorted(pathlib.Path("src").glob("*.py")):
     if "BROKEN" in path.read_text():
-        print(f"{path} is broken")
+        print(f"{path} is broken: {path.read_text()}")
         bad += 1
 tests = sorted(pathlib.Path("tests").glob("test_*.py"))
 for path in tests:

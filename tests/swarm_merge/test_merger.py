@@ -134,12 +134,15 @@ async def test_red_tests_are_repaired_in_the_code_and_stay_as_written(world: Wor
     assert world.file("tests/test_users.py") == check.strip()
 
 
-async def test_a_task_whose_fixes_stay_red_is_blocked_with_the_evidence(world: World, merger: Merger) -> None:
+@pytest.mark.parametrize("fixes", [["typo", "import"], ["syntax"]], ids=["each in its own way", "all alike"])
+async def test_a_task_whose_fixes_stay_red_is_blocked_with_the_evidence(
+    world: World, merger: Merger, fixes: list[str]
+) -> None:
     await scaffolded(world, merger, task("users"))
-    await world.submit("users", {"src/users.py": "BROKEN 1\n"})
+    await world.submit("users", {"src/users.py": "BROKEN syntax\n"})
     await settle(merger)
-    for number in (2, 3):
-        await world.submit("fix.users", {"src/users.py": f"BROKEN {number}\n"})
+    for fault in fixes:
+        await world.submit("fix.users", {"src/users.py": f"BROKEN {fault}\n"})
         await settle(merger)
     assert await world.states() == {
         "scaffold": TaskState.COMPLETED,
