@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from swarm_cli.yamlfile import parse_documents, read_documents
 from swarmrun import profiles
-from swarmrun.core import api
-from swarmrun.core.api import API_VERSION, MAX_NAME, USD_PATTERN, SwarmRunSpec
+from swarmrun.core import api_provider
+from swarmrun.core.api import SwarmRunSpec
+from swarmrun.core.api_base import API_VERSION, MAX_NAME, USD_PATTERN
 from swarmrun.core.crd import structural
 from swarmrun.core.errors import Invalid, Problem
 from swarmrun.core.plan import Plan, build_plan
@@ -201,7 +202,7 @@ def _cross_problems(spec: SwarmRunSpec) -> list[Problem]:
 def _provider_problems(spec: SwarmRunSpec) -> list[Problem]:
     out: list[Problem] = []
     amounts = {"spec.budget.maxCostUSD": spec.budget.max_cost_usd}
-    endpoints: dict[str, api.ProviderEndpoint] = {"spec.provider": spec.provider}
+    endpoints: dict[str, api_provider.ProviderEndpoint] = {"spec.provider": spec.provider}
     if (fallback := spec.provider.fallback) is not None:
         endpoints["spec.provider.fallback"] = fallback
         if fallback.type != spec.provider.type:
@@ -225,7 +226,7 @@ def _provider_problems(spec: SwarmRunSpec) -> list[Problem]:
 def provider_of(spec: SwarmRunSpec) -> ProviderConfig:
     """Return the provider with its price overrides and its fallback, as the hub gets it."""
 
-    def prices(endpoint: api.ProviderEndpoint) -> tuple[PriceOverride, ...]:
+    def prices(endpoint: api_provider.ProviderEndpoint) -> tuple[PriceOverride, ...]:
         return tuple(PriceOverride.model_validate(p.model_dump()) for p in endpoint.prices)
 
     provider, fallback = spec.provider, spec.provider.fallback

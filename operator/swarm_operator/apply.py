@@ -28,7 +28,7 @@ from swarm_operator.manifests.build import Json, RunTokens
 from swarm_operator.memory import Memory
 from swarm_operator.observed import Run
 from swarm_operator.stores import Stores
-from swarmrun.core.api import API_VERSION
+from swarmrun.core.api_base import API_VERSION
 from swarmrun.core.status import SwarmRunStatus
 
 #: Seconds between two writes of a status whose conditions did not change.

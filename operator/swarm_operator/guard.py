@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from swarm_operator.kube import Kube, NotFoundError
-from swarmrun.core.api import VERSION
+from swarmrun.core.api_base import VERSION
 from swarmrun.core.crd import relied_fields, swarmescalation_crd, swarmrun_crd
 
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

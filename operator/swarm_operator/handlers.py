@@ -14,7 +14,7 @@ from swarm_operator.controller import Controller
 from swarm_operator.fairqueue import Key
 from swarm_operator.memory import Shelf, run_key
 from swarm_operator.sweep import MANAGED, lane_of
-from swarmrun.core.api import GROUP, VERSION
+from swarmrun.core.api_base import GROUP, VERSION
 
 
 def kopf_settings() -> kopf.OperatorSettings:

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 
 from swarm_operator.connection import CALL_TIMEOUT, Connection
-from swarmrun.core.api import API_VERSION
+from swarmrun.core.api_base import API_VERSION
 
 Json = dict[str, Any]
 

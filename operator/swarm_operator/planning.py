@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from swarm_operator.observed import ProjectSource, Run
 from swarm_operator.reasons import Reason
-from swarmrun.core.api import MAX_SPEC_BYTES, SwarmRunSpec
+from swarmrun.core.api import SwarmRunSpec
+from swarmrun.core.api_base import MAX_SPEC_BYTES
 from swarmrun.core.errors import Invalid, Problem, Stalled
 from swarmrun.core.task import Task
 

@@ -15,7 +15,7 @@ from swarm_operator.fairqueue import Key, Lane
 from swarm_operator.kube import Kube, KubeError
 from swarm_operator.leftovers import Leftovers
 from swarm_operator.memory import Memory, Shelf, version
-from swarmrun.core.api import API_VERSION
+from swarmrun.core.api_base import API_VERSION
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from e2e.runs import Run, Runs, completed, is_, messages, said, small_project
 from swarmdemo import objects, watch
 from swarmdemo.settings import GIT_USER, Settings
 from swarmdemo.target import Target
-from swarmrun.core.api import MAX_SPEC_BYTES
+from swarmrun.core.api_base import MAX_SPEC_BYTES
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 

@@ -11,7 +11,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from swarmdemo.shell import DemoError
-from swarmrun.core.api import GROUP, VERSION
+from swarmrun.core.api_base import GROUP, VERSION
 
 Json = dict[str, Any]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from swarm_operator.names import APPLIED_HASH, CONFIG_HASH, child, labels, selector
-from swarmrun.core.api import API_VERSION, ResourceRequirements, SwarmRunSpec
+from swarmrun.core.api import ResourceRequirements, SwarmRunSpec
+from swarmrun.core.api_base import API_VERSION
 
 Json = dict[str, Any]
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from swarm_operator.manifests.build import PORT_API, PORT_SANDBOX, Blueprint, Json, metadata
 from swarm_operator.names import child
-from swarmrun.core.api import Price, SwarmRunSpec
+from swarmrun.core.api import SwarmRunSpec
+from swarmrun.core.api_provider import Price
 from swarmrun.runconfig import (
     GateOverrides,
     ModelPolicy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swarm_operator.manifests.build import Json, owner
 from swarm_operator.names import escalation_name, labels
-from swarmrun.core.api import API_VERSION
+from swarmrun.core.api_base import API_VERSION
 from swarmrun.core.task import Failure
 from swarmrun.queue.port import TaskView
 

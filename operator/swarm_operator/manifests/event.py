@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swarm_operator.manifests.build import Json
-from swarmrun.core.api import API_VERSION
+from swarmrun.core.api_base import API_VERSION
 
 #: Bounds of the API.
 MAX_NOTE = 1000

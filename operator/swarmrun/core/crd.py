@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from swarmrun.core.api import GROUP, MAX_NAME, VERSION, SwarmEscalationSpec, SwarmRunSpec, rule
+from swarmrun.core.api import SwarmEscalationSpec, SwarmRunSpec
+from swarmrun.core.api_base import GROUP, MAX_NAME, VERSION, rule
 from swarmrun.core.status import SwarmEscalationStatus, SwarmRunStatus
 
 Json = dict[str, Any]
