@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example as given_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -300,6 +301,7 @@ PLACES: list[tuple[str, ...]] = [
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PLACES), JUNK, st.booleans())
+@given_example(("resources", "users", "fields"), {"\x80": None}, False)  # noqa: FBT003 — positions follow `given`
 def test_junk_anywhere_is_read_or_refused_in_words(place: tuple[str, ...], junk: Any, wrapped: bool) -> None:
     data = copy.deepcopy(example())
     node = data

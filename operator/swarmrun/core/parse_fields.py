@@ -24,7 +24,7 @@ from swarmrun.core.parse_notation import (
 )
 from swarmrun.core.parse_report import Item, Report, items, join, known_keys, named
 from swarmrun.core.project_model import FieldType
-from swarmrun.core.words import SQL_RESERVED, clean, did_you_mean, name_fault, shown
+from swarmrun.core.words import SQL_RESERVED, clean, did_you_mean, name_fault, shown, snake
 
 MAX_FIELDS: Final = 100
 _LONGEST_NAME: Final = 60
@@ -57,7 +57,10 @@ def parse_fields(report: Report, path: str, value: Any) -> list[FieldDraft]:
     for item in items(report, path, value, most=MAX_FIELDS, what="fields"):
         for draft in _drafts(report, item):
             fault = name_fault(
-                draft.name, longest=_LONGEST_NAME, reserved=_RESERVED, example=f"{draft.name}_value"
+                draft.name,
+                longest=_LONGEST_NAME,
+                reserved=_RESERVED,
+                example=f"{snake(draft.name) or 'field'}_value",
             )
             if fault:
                 report.add(draft.path, draft.name, f"field name {fault[0]}", fault[1])
@@ -110,7 +113,7 @@ def _from_any(report: Report, part: Item) -> FieldDraft:
         part.path,
         part.value,
         f"field {name!a} must have a type: one of {SUPPORTED}",
-        f"write '{name}: string'",
+        f"write '{shown(name)[1:-1]}: string'",
     )
     return FieldDraft(name=name, path=part.path, raw=name, type=None)
 
