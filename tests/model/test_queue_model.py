@@ -11,6 +11,9 @@ from hack.model.spin import PACKAGES, ModelError, Outcome, parse, search
 
 from swarmcluster.packages import install_missing, missing
 
+#: One process, since it may have to install packages.
+pytestmark = pytest.mark.xdist_group("spin")
+
 _MISHAPS = Bounds(faults=1, restarts=0, losses=0)
 _A_LOSS = Bounds(faults=0, restarts=1, losses=1)
 _FOUND = """pan:1: assertion violated (landings[n]==1) (at depth 13)

@@ -81,7 +81,8 @@ def install_missing(packages: Mapping[str, str] = NODE_PACKAGES) -> None:
 
 
 def _install(wanted: list[str], environment: Mapping[str, str]) -> None:
-    argv = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
+    lock = ["-o", "DPkg::Lock::Timeout=300"]
+    argv = ["apt-get", *lock, "install", "-y", "-qq", "--no-install-recommends", *wanted]
     try:
         try:
             run(argv, timeout=INSTALL_SECONDS, env=environment)

@@ -22,7 +22,7 @@ class RedisAdmin(RedisSide):
 
     async def open(self, epoch: int, *, spent: Totals | None = None) -> None:
         """Plant the generation key and raise the fence; a new run starts PAUSED until `set_state`."""
-        await self._scripts.open(epoch, await self._server(), spent)
+        await self._scripts.open(epoch, spent)
 
     async def generation(self) -> tuple[str, int] | None:
         """Return (run id of the server as it runs now, planted epoch); None when the epoch is lost.

@@ -198,7 +198,7 @@ class Scripts:
 
     # the operator's side
 
-    async def open(self, epoch: int, server: str, spent: Totals | None) -> None:
+    async def open(self, epoch: int, spent: Totals | None) -> None:
         """Plant the generation and raise the fence; with it the ledger's sums, to what was spent before."""
         sums: tuple[int, ...] = ()
         if spent is not None:
@@ -209,7 +209,7 @@ class Scripts:
                 spent.tokens_unknown + spent.reserved_tokens,
                 spent.calls,
             )
-        await self._run("open", epoch, server, *sums)
+        await self._run("open", epoch, SERVER, *sums)
 
     async def enqueue(
         self,
