@@ -79,6 +79,7 @@ PLANTED: list[tuple[str, Callable[[Store], Awaitable[Any]]]] = [
     ("the counter open says 7, and there are 4", lambda s: s.client.hincrby(s.keys["run"], "open", 3)),
     ("the counter total says 5", lambda s: s.client.hincrby(s.keys["run"], "total", 1)),
     ("reserved is 101, and the calls", lambda s: s.client.hincrby(s.keys["ledger"], "reserved", 1)),
+    ("call call is in flight and has no record", lambda s: s.client.delete(s.keys["calls"])),
     ("exceed the limit 1000", lambda s: s.client.hincrby(s.keys["ledger"], "spent", 901)),
     ("the tasks were charged 5", lambda s: s.rewrite("work", "cost", "5")),
 ]

@@ -36,8 +36,8 @@ class Books:
     #: Task of each working agent.
     working: Mapping[str, str]
     ledger: Mapping[str, str]
-    #: Worst case of every call in flight.
-    held: Mapping[str, int]
+    #: Worst case of every call in flight; None: the call has no record.
+    held: Mapping[str, int | None]
 
 
 def violations(books: Books) -> tuple[str, ...]:
@@ -108,7 +108,9 @@ def _money(books: Books) -> Iterator[str]:
     limit, spent, reserved = (int(books.ledger.get(name, 0)) for name in ("limit", "spent", "reserved"))
     if spent + reserved > limit:
         yield f"spent {spent} and reserved {reserved} exceed the limit {limit} (micro-dollars)"
-    held = sum(books.held.values())
+    for call in sorted(call for call, amount in books.held.items() if amount is None):
+        yield f"call {call} is in flight and has no record"
+    held = sum(amount or 0 for amount in books.held.values())
     if held != reserved:
         yield f"reserved is {reserved}, and the calls in flight hold {held} (micro-dollars)"
     charged = sum(int(facts.get("cost", 0)) for facts in books.records.values())

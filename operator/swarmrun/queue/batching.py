@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import hiredis
 import redis.asyncio as redis
@@ -30,20 +31,17 @@ _SHORT: Final = 12
 SERVER: Final = "$server"
 
 
-class ScriptLike(Protocol):
-    """A script's text and the SHA-1 by which the server knows it."""
+@dataclass(frozen=True)
+class Script:
+    """A whole script, its SHA-1 by which the server knows it, and the names of its keys in order."""
 
-    @property
-    def text(self) -> str:
-        """The whole text."""
-
-    @property
-    def sha(self) -> str:
-        """Hexadecimal SHA-1 of the text."""
+    text: str
+    sha: str
+    keys: tuple[str, ...]
 
 
 class _Call(NamedTuple):
-    script: ScriptLike
+    script: Script
     keys: Sequence[str]
     args: Sequence[str | int]
     answer: asyncio.Future[Any]
@@ -62,7 +60,12 @@ class _Execution(NamedTuple):
 
     def settle(self, reply: Any) -> None:
         """Give every caller its row of the reply, or the error."""
-        answers = [reply] * len(self.calls) if isinstance(reply, BaseException) else reply
+        if isinstance(reply, list) and len(reply) == len(self.calls):
+            answers = reply
+        elif isinstance(reply, BaseException):
+            answers = [reply] * len(self.calls)
+        else:
+            answers = [ResponseError("the script did not answer once for each row")] * len(self.calls)
         for call, answer in zip(self.calls, answers, strict=True):
             if call.answer.done():
                 continue
@@ -95,7 +98,7 @@ class Caller:
         self._under_way: set[asyncio.Task[None]] = set()
         self._senders = 0
 
-    async def call(self, script: ScriptLike, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    async def call(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         """Run a script and return its answer.
 
         Raises:

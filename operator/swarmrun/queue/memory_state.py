@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from swarmrun.core.task import (
     FINAL,
@@ -18,9 +18,6 @@ from swarmrun.core.task import (
 )
 from swarmrun.queue import rules
 from swarmrun.queue.port import Activity, AgentView, RunState, Signal, Submission, TaskView, TestTotals
-
-#: States in which a task has a change set.
-KEEPS_CHANGES: Final = frozenset({TaskState.SUBMITTED, TaskState.FIXING})
 
 
 @dataclass
@@ -160,7 +157,7 @@ class State:
             record.arrival, record.submitted_at = self.arrivals, now
         elif to in FINAL:
             record.finished_at = now
-        if to not in KEEPS_CHANGES:
+        if to not in rules.KEEPS_CHANGES:
             record.change_set = None
 
     def free_dependents(self, now: float) -> None:

@@ -12,7 +12,7 @@ from swarmrun.queue.keys import READY
 from swarmrun.queue.port import RunState, Snapshot, Totals
 from swarmrun.queue.redis_base import RedisSide
 from swarmrun.queue.redis_errors import unavailable
-from swarmrun.queue.snapshot import RawSnapshot, decode, record, working
+from swarmrun.queue.snapshot import RawSnapshot, decode, held_amount, record, working
 
 _SCAN_COUNT: Final = 500
 
@@ -114,7 +114,7 @@ class RedisAdmin(RedisSide):
                 dependents={task_id: text.split() for task_id, text in facts["dependents"].items()},
                 working=working(facts["agents"]),
                 ledger=facts["ledger"],
-                held={call: int(facts["calls"][call].split(" ")[1]) for call in members["holds"]},
+                held={call: held_amount(facts["calls"].get(call)) for call in members["holds"]},
             )
         )
 

@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from swarmrun.core.errors import Invalid, Problem, Retryable
-from swarmrun.core.task import FREE_KINDS, OUTPUT_LIMIT, Failure, Frozen, Task, TaskType
+from swarmrun.core.task import FREE_KINDS, OUTPUT_LIMIT, Failure, Frozen, Task, TaskState, TaskType
 from swarmrun.queue.port import Submission
 
 #: Lines of recent activity that are kept.
@@ -33,6 +33,8 @@ LANDED_WAIT_SECONDS: Final = 60
 CALLS_REMEMBERED: Final = 10_000
 #: Bytes of one JSON document for the report.
 DOCUMENT_LIMIT: Final = 65_536
+#: States in which a task has a change set.
+KEEPS_CHANGES: Final = frozenset({TaskState.SUBMITTED, TaskState.FIXING})
 #: Actions of `QueueAdmin.resolve`.
 RESOLUTIONS: Final = ("retry", "skip")
 

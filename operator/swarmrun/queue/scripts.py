@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -28,9 +27,8 @@ from swarmrun.core.task import (
     TaskType,
 )
 from swarmrun.queue import rules
-from swarmrun.queue.batching import SERVER, Caller
+from swarmrun.queue.batching import SERVER, Caller, Script
 from swarmrun.queue.keys import NAMES, POOLS, READY, RECORD, Keys
-from swarmrun.queue.memory_state import KEEPS_CHANGES
 from swarmrun.queue.port import ReserveOutcome, Totals, Usage
 from swarmrun.queue.redis_errors import unavailable
 from swarmrun.queue.rules import QueueClosed, QueueFull
@@ -59,8 +57,8 @@ _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'|\bwake\('([\w:]+)'\)")
 _NAMED_KEY: Final = re.compile(r"\bK\.(\w+)|\bK\['([\w:]+)'\]")
 _COMPUTED: Final = ("wake", "ready:")
-#: An error of one row is the answer to that row alone.
-_ROWS: Final = """
+#: Runs the transition for each row; an error of one row is the answer to that row alone.
+_LOOP: Final = """
 local answers, width = {}, tonumber(ARGV[1])
 for first = 2, #ARGV, width do
   local row = {}
@@ -71,15 +69,6 @@ for first = 2, #ARGV, width do
 end"""
 #: How the changes of a script reach the store when it is done: by what keeps them meanwhile.
 _SAVES: Final = {"changed": "save_records()", "agents": "save_agents()", "noted": "save_events()"}
-
-
-@dataclass(frozen=True)
-class Script:
-    """A whole script, its SHA-1 by which the server knows it, and the names of its keys in order."""
-
-    text: str
-    sha: str
-    keys: tuple[str, ...]
 
 
 def _words(words: Sequence[str]) -> str:
@@ -108,7 +97,7 @@ def _constants() -> dict[str, str]:
         **fields,
         "LEGAL": _words(legal),
         "FINAL": _words(sorted(FINAL)),
-        "KEEPS_CHANGES": _words(sorted(KEEPS_CHANGES)),
+        "KEEPS_CHANGES": _words(sorted(rules.KEEPS_CHANGES)),
         "POOLS": _table({kind: f"'{pool}'" for kind, pool in POOLS.items()}),
         "RANKS": _table({kind: str(rank) for kind, rank in TYPE_RANK.items()}),
         "RANKS_APART": str(_RANKS_APART),
@@ -158,7 +147,7 @@ def source(name: str) -> Script:
     body = _read(name)
     saves = [save for keeper, save in _SAVES.items() if any(keeper in n for n, _ in _reached(body))]
     blocks = [block for _, block in _reached(body + "".join(saves))]
-    transition = ["local function transition(ARGV)", body.rstrip(), "end", _ROWS, *saves, "return answers\n"]
+    transition = ["local function transition(ARGV)", body.rstrip(), "end", _LOOP, *saves, "return answers\n"]
     code = "\n".join([*blocks, *transition])
     mentioned = {"".join(groups) for groups in _KEY.findall(code)}
     if "ready:" in mentioned:

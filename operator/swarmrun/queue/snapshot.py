@@ -134,6 +134,11 @@ def _agents(fields: Mapping[str, str]) -> tuple[AgentView, ...]:
     return tuple(agent_view(index, fields[str(index)].split("\t")) for index in indexes)
 
 
+def held_amount(call: str | None) -> int | None:
+    """Read the worst case from the record of a call, "<state> <micro-dollars> …"; None without one."""
+    return int(call.split(" ", 2)[1]) if call else None
+
+
 def working(fields: Mapping[str, str]) -> dict[str, str]:
     """Map the index of each agent that has a task to that task."""
     views = {agent.agent: agent.task_id for agent in _agents(fields)}
