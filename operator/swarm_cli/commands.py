@@ -11,13 +11,13 @@ import yaml
 
 from swarm_cli import checks, dashboard
 from swarm_cli.kubectl import RUNS, Kubectl
-from swarm_cli.manifest import Planned, check, load, now, provider_of
+from swarm_cli.manifest import Planned, check, load, now
 from swarm_cli.output import Format, Out
 from swarmrun.core.errors import Invalid, Problem
 from swarmrun.core.estimate import Estimate, TokenPrice, estimate
 from swarmrun.core.money import MICRO
 from swarmrun.core.task import TaskType
-from swarmrun.runconfig import ModelPolicy
+from swarmrun.specmodels import models_of, provider_of
 
 #: Dependencies that a row of the plan names; JSON has them all.
 _NEEDS_SHOWN: Final = 3
@@ -76,11 +76,10 @@ def _estimate(planned: Planned) -> Estimate | None:
         return None
     from swarmrun.prices import lookup_price  # noqa: PLC0415 — the price table takes half a second to load
 
-    by_type = dict(spec.model_policy.by_task_type) if spec.model_policy else {}
-    policy = ModelPolicy(default=spec.model, by_task_type=by_type)
+    policy, provider = models_of(spec), provider_of(spec)
 
     def price(kind: TaskType) -> TokenPrice:
-        base = lookup_price(policy.model_for(kind, 1), provider_of(spec), at=now()).base
+        base = lookup_price(policy.model_for(kind, 1), provider, at=now()).base
         return TokenPrice(base.input, base.output)
 
     return estimate(

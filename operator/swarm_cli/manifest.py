@@ -20,7 +20,7 @@ from swarmrun.core.errors import Invalid, Problem
 from swarmrun.core.plan import Plan, build_plan
 from swarmrun.core.project import Project, parse_project
 from swarmrun.core.words import did_you_mean, nearest, shown
-from swarmrun.runconfig import PriceOverride, ProviderConfig, ProviderEndpoint
+from swarmrun.specmodels import models_of, provider_of
 
 _PROJECT_KEYS: Final = {"project_name", "resources", "architecture"}
 #: Pydantic's error types in the words of this product.
@@ -223,27 +223,6 @@ def _provider_problems(spec: SwarmRunSpec) -> list[Problem]:
     return out
 
 
-def provider_of(spec: SwarmRunSpec) -> ProviderConfig:
-    """Return the provider with its price overrides and its fallback, as the hub gets it."""
-
-    def prices(endpoint: api_provider.ProviderEndpoint) -> tuple[PriceOverride, ...]:
-        return tuple(PriceOverride.model_validate(p.model_dump()) for p in endpoint.prices)
-
-    provider, fallback = spec.provider, spec.provider.fallback
-    return ProviderConfig(
-        type=provider.type,
-        base_url=provider.base_url or "",
-        prices=prices(provider),
-        fallback=fallback
-        and ProviderEndpoint(
-            type=fallback.type,
-            base_url=fallback.base_url or "",
-            prices=prices(fallback) + prices(provider),
-            models=dict(fallback.models),
-        ),
-    )
-
-
 def now() -> datetime:
     """Return the time, for prices that change with it."""
     return datetime.fromtimestamp(time.time(), UTC)
@@ -259,13 +238,6 @@ def _where(spec: SwarmRunSpec, model: str) -> str:
 def _price_problems(spec: SwarmRunSpec) -> list[Problem]:
     from swarmrun.prices import unpriced_models  # noqa: PLC0415 — the price table takes half a second to load
 
-    policy = spec.model_policy
-    models = [
-        spec.model,
-        *(policy.by_task_type.values() if policy else ()),
-        *(policy.escalation if policy else ()),
-        *(threshold.model for threshold in (policy.soft_thresholds if policy else ())),
-    ]
     return [
         _problem(
             _where(spec, model),
@@ -273,7 +245,7 @@ def _price_problems(spec: SwarmRunSpec) -> list[Problem]:
             f"must be a model with a known price at provider {spec.provider.type}",
             "declare its price under spec.provider.prices, 0 for a local model, or name another model",
         )
-        for model in unpriced_models(models, provider_of(spec), at=now())
+        for model in unpriced_models(models_of(spec).models(), provider_of(spec), at=now())
     ]
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarm_operator.conditions import Fact
-from swarm_operator.manifests.config import models_of
 from swarm_operator.names import child
 from swarm_operator.reasons import Reason
 from swarm_operator.troubles import Trouble, troubles
@@ -16,6 +15,7 @@ from swarmrun.core.money import format_usd
 from swarmrun.core.status import ConditionType, Phase
 from swarmrun.core.task import TaskState
 from swarmrun.queue.port import Signal, Snapshot, TaskView, Totals
+from swarmrun.specmodels import models_of
 from swarmrun.telemetry import redact
 
 #: States in which a task can move without a person.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from swarm_operator.manifests.config import models_of, provider_of
 from swarm_operator.planning import PlanFacts
 from swarmrun.core.api import SwarmRunSpec
 from swarmrun.core.errors import Stalled
@@ -18,6 +17,7 @@ from swarmrun.core.task import Task
 from swarmrun.prices import lookup_price, unpriced_models
 from swarmrun.profiles import load, names
 from swarmrun.runconfig import ModelPolicy, ProviderConfig
+from swarmrun.specmodels import models_of, provider_of
 
 _COVERAGE: Final = re.compile(
     r"(?P<before>\d{1,3}(?:\.\d+)?)\s*%[^.;%]{0,40}coverage|coverage[^.;%]{0,40}?(?P<after>\d{1,3}(?:\.\d+)?)\s*%",
