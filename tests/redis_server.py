@@ -1,8 +1,8 @@
 """A real redis-server for tests: its own folder, a unix socket and no TCP port, gone afterwards.
 
-`redis_server` is a session fixture; test folders import it in their conftest. `RedisServer` can also be
-started by hand, killed and started again over the same files. After every test each server is looked at:
-its runs are purged, and whatever is left then fails the test.
+`redis_server` is a session fixture, `lasting_server` gives a test one of its own as `server`; tests import
+them. `RedisServer` can also be started by hand, killed and started again over the same files. After every
+test each server is looked at: its runs are purged, and whatever is left then fails the test.
 """
 
 from __future__ import annotations
@@ -86,6 +86,16 @@ class RedisServer:
                 return connection.recv(7) in {b"+PONG\r\n", b"-NOAUTH"}
             except OSError:
                 return False
+
+
+@pytest.fixture(name="server")
+def lasting_server() -> Iterator[RedisServer]:
+    """A server of the test's own whose every acknowledged write is on disk, as the chart's is."""
+    with tempfile.TemporaryDirectory(prefix="swr-") as folder:
+        server = RedisServer(Path(folder), "--appendonly", "yes", "--appendfsync", "always")
+        server.start()
+        yield server
+        server.stop()
 
 
 def server_binary() -> str:

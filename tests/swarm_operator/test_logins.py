@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from operator_support import actions, look, started_run
-from redis_server import RedisServer
+from redis_server import RedisServer, lasting_server
 from swarm_operator.decision import EnsureUsers
 from swarm_operator.leftovers import Leftovers
 from swarm_operator.manifests.build import RunTokens
@@ -18,6 +16,8 @@ from swarm_operator.stores import RedisStores
 from swarmrun.core.derive import derive
 from swarmrun.queue import admin
 from swarmrun.queue.redis_store import Store, open_store
+
+__all__ = ["lasting_server"]
 
 pytestmark = pytest.mark.redis
 
@@ -30,15 +30,6 @@ def tokens_of(key: bytes, uid: str) -> RunTokens:
 
 def ours(uid: str) -> RunTokens:
     return tokens_of(OURS, uid)
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="swr-") as folder:
-        server = RedisServer(Path(folder), "--appendonly", "yes", "--appendfsync", "always")
-        server.start()
-        yield server
-        server.stop()
 
 
 @pytest.fixture

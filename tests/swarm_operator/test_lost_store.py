@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 import pytest
 
 from operator_support import NOW, actions, context, look, run_body, snapshot, started_run, status_of
-from redis_server import RedisServer
+from redis_server import RedisServer, lasting_server
 from swarm_operator.apply import Applier
 from swarm_operator.controller import AUDIT_EVERY, Controller, Mind
 from swarm_operator.decision import Enqueue, Open, SetState
@@ -28,19 +26,12 @@ from swarmrun.queue.keys import Keys
 from swarmrun.queue.port import RunState
 from swarmrun.queue.redis_store import Store, open_store
 
+__all__ = ["lasting_server"]
+
 pytestmark = pytest.mark.redis
 
 UID = str(uuid.uuid4())
 RUN = Keys(UID)["run"]
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with tempfile.TemporaryDirectory(prefix="swr-") as folder:
-        server = RedisServer(Path(folder), "--appendonly", "yes", "--appendfsync", "always")
-        server.start()
-        yield server
-        server.stop()
 
 
 @pytest.fixture

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import redis.asyncio as redis
 
 from contract.swarm import change, claimed, landed, opened, state, task, waiting
-from redis_server import RedisServer
+from redis_server import RedisServer, lasting_server
 from swarmrun.core.task import Reply, TaskState
 from swarmrun.queue.port import Claimed, Empty, EmptyReason
 from swarmrun.queue.redis import RedisQueue, connect
 from swarmrun.queue.rules import QueueUnavailable
 
+__all__ = ["lasting_server"]
+
 pytestmark = pytest.mark.redis
 
 T = TypeVar("T")
 TASKS, KILLS = 200, 5
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    """A server whose every acknowledged write is on disk, as the chart's is."""
-    with tempfile.TemporaryDirectory(prefix="swr-") as folder:
-        server = RedisServer(Path(folder), "--appendonly", "yes", "--appendfsync", "always")
-        server.start()
-        yield server
-        server.stop()
 
 
 @pytest.fixture
