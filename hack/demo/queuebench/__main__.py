@@ -90,6 +90,8 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     for name, options in (("no AOF", ()), ("always", _ALWAYS)):
         one = best(lambda url: ours.throughput(url, tasks=flags.tasks, agents=100), flags.rounds, *options)
         result[f"one process, 100 agents, {name}"] = {"per_second": one.per_second, **asdict(one)}
+    one = best(lambda url: ours.throughput(url, tasks=flags.tasks, agents=100, work=ours.apart), flags.rounds)
+    result["the same without AOF, two calls a task"] = {"per_second": one.per_second, **asdict(one)}
     result["two processes, 1000 agents, always"] = side_by_side(flags.rounds, 2, flags.tasks, 1000, *_ALWAYS)
     with server(*_ALWAYS) as url:
         sorted_ms = asyncio.run(ours.latencies(url, samples=flags.samples))

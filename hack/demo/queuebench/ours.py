@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +28,10 @@ _KINDS: Final = (
 CHANGE: Final = ChangeSet(
     base="0" * 40, edits=(FileEdit(path="src/resources/users/create.ts", content="x" * 200),), summary="done"
 )
+
+
+#: How an agent of that name works; gives the number of its tasks.
+Work = Callable[[RedisQueue, str], Awaitable[int]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,17 @@ async def _used_memory(client: redis.Redis) -> int:
     return int(info["used_memory"])
 
 
-async def deliver(queue: RedisQueue, pod: str) -> int:
-    """Work as an agent does until nothing is ready: claim, then submit and claim in one round trip."""
+async def apart(queue: RedisQueue, pod: str) -> int:
+    """Work as agents behind a hub do until nothing is ready: claim, submit, each a call."""
+    done = 0
+    while isinstance(answer := await queue.claim(pod, ttl_seconds=_TTL), Claimed):
+        await queue.submit(answer.lease, CHANGE)
+        done += 1
+    return done
+
+
+async def together(queue: RedisQueue, pod: str) -> int:
+    """Work until nothing is ready: submit and claim the next in one call."""
     done = 0
     answer = await queue.claim(pod, ttl_seconds=_TTL)
     while isinstance(answer, Claimed):
@@ -104,7 +117,7 @@ async def deliver(queue: RedisQueue, pod: str) -> int:
     return done
 
 
-async def throughput(url: str, *, tasks: int, agents: int) -> Throughput:
+async def throughput(url: str, *, tasks: int, agents: int, work: Work = together) -> Throughput:
     """Let agents of one process work through a plan of which two thirds are ready."""
     async with opened(url) as (queue, client, _):
         before = await _used_memory(client)
@@ -113,7 +126,7 @@ async def throughput(url: str, *, tasks: int, agents: int) -> Throughput:
         # Indexes are given once in an agent's life.
         await asyncio.gather(*(queue.register(f"pod-{number}") for number in range(agents)))
         busy, own, start = await server_cpu(client), time.process_time(), time.perf_counter()
-        done = sum(await asyncio.gather(*(deliver(queue, f"pod-{number}") for number in range(agents))))
+        done = sum(await asyncio.gather(*(work(queue, f"pod-{number}") for number in range(agents))))
         seconds = time.perf_counter() - start
         own, busy = time.process_time() - own, await server_cpu(client) - busy
     return Throughput(done, seconds, busy / done * 1e6, own / done * 1e6, per_task)
