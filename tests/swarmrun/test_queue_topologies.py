@@ -140,7 +140,7 @@ async def test_a_run_goes_on_when_its_node_dies(redis_cluster: Cluster, cluster:
     work = RedisQueue(hub.run(swarm.uid), swarm.uid)
     lease = (await claimed(swarm)).lease
     primary, replica = redis_cluster.nodes[0], redis_cluster.nodes[3]
-    await _replicated(primary)
+    await _replicated(primary, swarm.uid)
     primary.kill()
     try:
         # The hub's login is there before the operator has looked again.
@@ -163,13 +163,13 @@ def _logins(node: Process) -> set[str]:
     return set(node.do("ACL", "USERS")) - {"default"}
 
 
-async def _replicated(primary: Process) -> None:
+async def _replicated(primary: Process, uid: str) -> None:
     """Have the replica know all; what it does not know a failover loses, which the epoch is for."""
 
     def wait() -> int:
         # WAIT speaks of the writes of its own connection, so there must be one, after all others.
         with primary.client.client() as connection:  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            connection.set("mark", 1)
+            connection.set(f"mark:{{{uid}}}", 1)  # in the slot of the run
             return int(connection.wait(1, 5_000))
 
     assert await asyncio.to_thread(wait) == 1
@@ -186,7 +186,7 @@ async def test_the_queue_goes_on_with_the_primary_that_the_sentinels_choose(
     hub = open_store(redis_watched.url, Access(admin.user_name(swarm.uid, "hub"), PASSWORDS[admin.Role.HUB]))
     work = RedisQueue(hub.run(swarm.uid), swarm.uid)
     await work.totals()
-    await _replicated(redis_watched.primary)
+    await _replicated(redis_watched.primary, swarm.uid)
     redis_watched.primary.kill()
     assert await insist(lambda: work.submit(lease, change())) is Reply.OK
     after = await insist(swarm.admin.generation)
@@ -201,7 +201,7 @@ async def test_the_queue_goes_on_with_the_primary_that_the_sentinels_choose(
 async def test_a_primary_that_became_a_replica_is_left(redis_watched: Watched, watched: Store) -> None:
     swarm = Swarm(watched, str(uuid.uuid4()))
     await opened(swarm, task("a"))
-    await _replicated(redis_watched.primary)
+    await _replicated(redis_watched.primary, swarm.uid)
     primary, replica = redis_watched.primary, redis_watched.replica
     # An orderly failover: the old primary stays up. Seconds later a Sentinel does this to it; here at once.
     await asyncio.to_thread(redis_watched.fail_over)
